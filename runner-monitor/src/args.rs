@@ -21,6 +21,7 @@ use wildmatch::WildMatch;
 
 use crate::config_file::{self, CONFIG};
 use crate::fleet_view::Rows;
+use crate::web_server::check_address;
 
 /// What `--help` ends with.
 fn examples() -> String {
@@ -52,8 +53,9 @@ Exit codes, the same for check, status, history, report, doctor and copy:
   2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
      argument is wrong, the store cannot be read, or the output cannot be written
 health is about monitoring, not about runners: it ends with 1 if monitoring is not complete, and with 2 if the store is
-missing or cannot be read. report shows the past, so it ends with 0 or 2 only. run and demo end with 0 when they are
-stopped; the demo ends with 1 if an alert is missing.";
+missing or cannot be read. report shows the past, so it ends with 0 or 2 only. mute, unmute and acknowledge end with 0 if
+everything was done, and with 2 if something that they name is not stored. run and demo end with 0 when they are stopped;
+the demo ends with 1 if an alert is missing.";
 
 /// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
@@ -199,7 +201,9 @@ impl Arguments {
 
     /// Parses a command line with the defaults of the configuration file in use.
     fn parse_with_file(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = Self::command().mut_subcommands(|subcommand| subcommand.mut_args(with_default_of_file));
+        let mut command = Self::command()
+            .mut_args(with_default_of_file)
+            .mut_subcommands(|subcommand| subcommand.mut_args(with_default_of_file));
         let matches = command.clone().try_get_matches_from(arguments)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -225,6 +229,15 @@ impl Run {
             Command::Run(run) => Ok(run),
             _ => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
         }
+    }
+
+    /// The fault of the addresses on which it would listen, if there is one.
+    pub(crate) fn fault_of_addresses(&self) -> Option<anyhow::Error> {
+        let web = self.web?;
+        if self.slack_commands == Some(web) && web.port() != 0 {
+            return Some(anyhow::anyhow!("WEB and SLACK_COMMANDS are both {web}: choose another port for one of them"));
+        }
+        check_address(web, &self.page).err()
     }
 
     /// What the reader of the settings needs to know.
@@ -664,7 +677,7 @@ pub(crate) struct Mute {
     #[arg(value_name = "DURATION", value_parser = parse_mute)]
     pub(crate) lasting: Duration,
     /// Why, for the others
-    #[arg(value_name = "REASON", trailing_var_arg = true)]
+    #[arg(value_name = "REASON")]
     pub(crate) reason: Vec<String>,
     /// Only the runner of this target
     #[arg(long = "in", value_name = "TARGET", value_parser = parse_target)]
@@ -710,7 +723,7 @@ pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> 
              for it (`runner-monitor settings` lists them), and replace the secret, as everybody on the machine could read it"
         );
     }
-    for variable in [STORE, SLACK_COMMANDS, WEB, WEB_HOST] {
+    for variable in [STORE, SLACK_COMMANDS, WEB, WEB_HOST, CONFIG] {
         let value = std::env::var_os(variable).unwrap_or_default();
         anyhow::ensure!(
             !holds_secret(&value.to_string_lossy()),

@@ -1,10 +1,11 @@
 //! The configuration file in use: that of `--config`, or the one at the default place, if there is one.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use monitor_config::{ConfigFile, ConfigFileFaults, Source, program_reference};
+use monitor_config::{ConfigFile, ConfigFileFaults, Setting, Source, program_reference};
 use monitor_domain::quote::{holds_secret, shown};
 
 use crate::args::fault_of_value;
@@ -18,7 +19,12 @@ static IN_USE: OnceLock<ConfigFile> = OnceLock::new();
 /// Reads the file that the arguments or the environment name. Without either, reads the file at the default place if it
 /// exists.
 pub(crate) fn load(arguments: &[OsString]) -> Result<(), ConfigFileFaults> {
-    let Some(path) = named(arguments).or_else(|| default_path().filter(|path| path.exists())) else { return Ok(()) };
+    let is_there = |path: &PathBuf| match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        // A file that is there but cannot be reached is an error, not a missing file.
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    };
+    let Some(path) = named(arguments).or_else(|| default_path().filter(is_there)) else { return Ok(()) };
     let file = ConfigFile::read(&path)?;
     let faults = faults_of_arguments(&file);
     if !faults.is_empty() {
@@ -72,10 +78,21 @@ fn default_path_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
     Some(config.join("runner-monitor/runner-monitor.toml"))
 }
 
-/// The faults of values that are arguments of the program: no reader of settings sees them.
+/// The faults of variables that are arguments of the program, with their names.
+pub(crate) fn faults_of_variables() -> Vec<String> {
+    let set = |setting: &Setting| std::env::var(setting.name).ok().filter(|value| !value.trim().is_empty());
+    faults_of(|setting| setting.name.to_owned(), set)
+}
+
+/// The faults of values of the file that are arguments of the program: no reader of settings sees them.
 fn faults_of_arguments(file: &ConfigFile) -> Vec<String> {
-    let set = program_reference().iter().filter_map(|setting| Some((setting, file.value(setting.name)?)));
+    faults_of(Setting::key, |setting| file.value(setting.name).map(str::to_owned))
+}
+
+fn faults_of(name: impl Fn(&Setting) -> String, value: impl Fn(&Setting) -> Option<String>) -> Vec<String> {
+    let set = program_reference().iter().filter_map(|setting| Some((setting, value(setting)?)));
     let faults = set.filter_map(|(setting, value)| {
+        let value = &*value;
         let fault = match !setting.secret && holds_secret(value) {
             true => "must not hold a secret, and it looks like a token, webhook or key".to_owned(),
             false => match fault_of_value(setting.name, value)? {
@@ -83,7 +100,7 @@ fn faults_of_arguments(file: &ConfigFile) -> Vec<String> {
                 fault => format!("{fault}; found `{}`", shown(value, 100)),
             },
         };
-        Some(format!("{}: {fault}", setting.key()))
+        Some(format!("{}: {fault}", name(setting)))
     });
     faults.collect()
 }
@@ -100,7 +117,7 @@ pub(crate) fn exposure() -> Option<String> {
 #[cfg(unix)]
 fn is_open(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
 }
 
 #[cfg(not(unix))]

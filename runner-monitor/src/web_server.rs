@@ -34,11 +34,7 @@ impl WebServer {
     /// Listens at an address. Beyond this machine only under a host name that is given: without sessions everybody who
     /// reaches the page reads the names of all runners.
     pub(crate) async fn bind(address: SocketAddr, page: &PageArguments, github: WebBase) -> anyhow::Result<Self> {
-        ensure!(
-            address.ip().is_loopback() || !page.web_host.is_empty(),
-            "the page shows the names of your runners to everybody who reaches {address}: listen on 127.0.0.1 with a \
-             reverse proxy in front, and name its host with --web-host; with SLACK_SIGNING_SECRET readers then need a session"
-        );
+        check_address(address, page)?;
         let access = match page.web_host.first() {
             Some(host) => signing_secret()?.map(|secret| Access::new(&secret, host.is_https())),
             None => None,
@@ -83,6 +79,16 @@ impl WebServer {
 /// The signing secret, if it is set: also where no slash command is answered, because another process may do that.
 fn signing_secret() -> anyhow::Result<Option<Secret>> {
     Ok(monitor_config::signing_secret(&config_file::source())?)
+}
+
+/// Refuses an address that shows the page to everybody.
+pub(crate) fn check_address(address: SocketAddr, page: &PageArguments) -> anyhow::Result<()> {
+    ensure!(
+        address.ip().is_loopback() || !page.web_host.is_empty(),
+        "the page shows the names of your runners to everybody who reaches {address}: listen on 127.0.0.1 with a \
+         reverse proxy in front, and name its host with --web-host; with SLACK_SIGNING_SECRET readers then need a session"
+    );
+    Ok(())
 }
 
 /// The least time between two reads of a store for the page.

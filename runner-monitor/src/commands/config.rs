@@ -1,6 +1,6 @@
 //! `runner-monitor config`: what is set, where, and whether it is sound. `runner-monitor settings`: what can be set.
 
-use monitor_config::{Setting, help_text, json_schema, program_reference, reference};
+use monitor_config::{HostOptions, Setting, Settings, help_text, json_schema, program_reference, reference};
 use monitor_domain::quote::shown;
 use monitor_domain::time::spoken_duration;
 use monitor_web::text::counted;
@@ -11,7 +11,6 @@ use crate::args::{Config, ConfigCommand, Run, SOURCES};
 use crate::commands::run::heartbeat_url;
 use crate::config_file;
 use crate::out;
-use crate::setup;
 use crate::table::{Give, Row, Screen, Tone, table, wrapped};
 
 pub(crate) async fn run(arguments: &Config) -> anyhow::Result<Outcome> {
@@ -32,14 +31,38 @@ pub(crate) fn list() -> anyhow::Result<Outcome> {
     Ok(Outcome::Healthy)
 }
 
-/// Reads everything that `run` would read.
+/// Reads everything that `run` would read, and reports every fault.
 fn check() -> anyhow::Result<Outcome> {
-    let run = Run::of_settings()?;
-    let settings = setup::settings(&run.host_options())?;
-    let heartbeat = run.heartbeat_text()?;
-    if let Some(url) = &heartbeat {
-        heartbeat_url(url.expose(), run.heartbeat_source(), &settings)?;
+    let mut faults = config_file::faults_of_variables();
+    // A wrong variable of an argument is reported by its name, and the rest is read without it.
+    let run = if faults.is_empty() { Some(Run::of_settings()?) } else { None };
+    let host_options = run.as_ref().map_or_else(HostOptions::default, Run::host_options);
+    let settings = match Settings::read(&config_file::source(), &host_options) {
+        Ok(settings) => Some(settings),
+        Err(all) => {
+            faults.extend(all.0.iter().map(ToString::to_string));
+            None
+        }
+    };
+    let heartbeat = match run.as_ref().map(Run::heartbeat_text).transpose() {
+        Ok(heartbeat) => heartbeat.flatten(),
+        Err(fault) => {
+            faults.push(fault.to_string());
+            None
+        }
+    };
+    if let (Some(run), Some(url)) = (&run, &heartbeat) {
+        let allowed = settings.as_ref().map(|settings| settings.allow_http_hosts.clone()).unwrap_or_default();
+        faults
+            .extend(heartbeat_url(url.expose(), run.heartbeat_source(), &allowed).err().map(|fault| fault.to_string()));
     }
+    if let Some(run) = &run {
+        faults.extend(run.fault_of_addresses().map(|fault| fault.to_string()));
+    }
+    let (Some(run), Some(settings), true) = (run, settings, faults.is_empty()) else {
+        let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        anyhow::bail!("{} in the configuration:{lines}", counted(faults.len(), "fault"));
+    };
     settings.misspelt.iter().for_each(|misspelt| out::warn(misspelt));
     config_file::exposure().iter().for_each(|exposure| out::warn(exposure));
     let file = match config_file::in_use() {
@@ -47,11 +70,11 @@ fn check() -> anyhow::Result<Outcome> {
         None => "The configuration is valid. It comes from the environment alone.".to_owned(),
     };
     let slack = if settings.slack.is_some() { "Slack" } else { "the console, as Slack is not set" };
-    let heartbeat = if heartbeat.is_some() { "with a heartbeat" } else { "without a heartbeat" };
+    let heartbeat = if heartbeat.is_some() { "a heartbeat" } else { "no heartbeat" };
     out::print(format_args!(
-        "{file}\n{} in the target list, GitHub at {}, checks every {}, alerts to {slack}, {heartbeat}, store {}\n\
-         Nothing was asked for: `runner-monitor doctor` tries it.\n",
-        counted(settings.targets.len(), "line"),
+        "{file}\nTargets: {}. GitHub: {}. Interval: {}. Alerts: {slack}, {heartbeat}. Store: {}.\n\
+         GitHub and Slack were not contacted; `runner-monitor doctor` does that.\n",
+        settings.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         settings.github.api_url,
         spoken_duration(run.every),
         run.store.place()?,
@@ -112,7 +135,13 @@ fn shown_setting(setting: &'static Setting) -> Shown {
     let value = value.map(|value| match setting.secret {
         true if value.starts_with("@/") => shown(&value, 200),
         true => "(set, not shown)".to_owned(),
+        false if has_password(&value) => "(not shown, it holds a password)".to_owned(),
         false => shown(&value, 2_000),
     });
     Shown { setting, value, origin: origin.to_owned() }
+}
+
+/// Whether a value is an address with a user name or password.
+fn has_password(value: &str) -> bool {
+    reqwest::Url::parse(value).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }

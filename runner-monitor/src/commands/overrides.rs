@@ -22,6 +22,7 @@ use crate::Outcome;
 use crate::args::{Acknowledge, Mute, Named, StoreArgument, Unmute};
 use crate::commands::check::Nowhere;
 use crate::commands::status::unknown_text;
+use crate::config_file;
 use crate::local_time::minute;
 use crate::out;
 use crate::setup;
@@ -57,9 +58,9 @@ pub(crate) async fn unmute(arguments: &Unmute) -> anyhow::Result<Outcome> {
             Ok(Outcome::Healthy)
         }
         Answer::NotMuted { scope, mutes } => {
-            let muted: Vec<String> = mutes.iter().map(|mute| one_line(&mute.scope.to_string())).collect();
+            let muted: Vec<String> = mutes.iter().map(|mute| as_arguments(&mute.scope)).collect();
             let hint = if muted.is_empty() { "nothing is".to_owned() } else { format!("muted: {}", muted.join(", ")) };
-            out::error(&format_args!("{} is not muted; {hint}", one_line(&scope.to_string())));
+            out::error(&format_args!("{} is not muted; {hint}", as_arguments(scope)));
             Ok(Outcome::Incomplete)
         }
         other => not_found(other),
@@ -127,6 +128,11 @@ async fn respond(store: &ChosenStore, command: &Command) -> anyhow::Result<Answe
 /// The error for what is not stored.
 fn not_found(answer: &Answer) -> anyhow::Result<Outcome> {
     match answer {
+        Answer::Runners { scope: Scope::Runner { target, name }, similar, .. } => {
+            let hint = if similar.is_empty() { String::new() } else { format!("; similar: {}", similar.join(", ")) };
+            let fault = format!("{target} has no runner called `{name}` (--in takes no labels and no patterns){hint}");
+            out::error(&one_line(&fault));
+        }
         Answer::Runners { scope, similar, .. } => {
             out::error(&unknown_text(&Named::Runner(scope.to_string())));
             if !similar.is_empty() {
@@ -144,22 +150,38 @@ fn not_found(answer: &Answer) -> anyhow::Result<Outcome> {
     Ok(Outcome::Incomplete)
 }
 
+/// A scope as it is written on the command line.
+fn as_arguments(scope: &Scope) -> String {
+    one_line(&match scope {
+        Scope::Runner { target, name } => format!("{name} --in {target}"),
+        other => other.to_string(),
+    })
+}
+
+/// What a mute covers now: `2 runners and 1 pool in acme/web`.
 fn counted_runners(fleets: &[Fleet]) -> String {
-    let runners = fleets.iter().map(|fleet| fleet.runners.len()).sum();
+    let count = |of: fn(&Fleet) -> usize| fleets.iter().map(of).sum::<usize>();
+    let (runners, pools) = (count(|fleet| fleet.runners.len()), count(|fleet| fleet.pools.len()));
+    let what = match (runners, pools) {
+        (0, 0) => return "no runner yet".to_owned(),
+        (runners, 0) => counted(runners, "runner"),
+        (0, pools) => counted(pools, "pool"),
+        (runners, pools) => format!("{} and {}", counted(runners, "runner"), counted(pools, "pool")),
+    };
     match fleets {
-        [] => "no runner yet".to_owned(),
-        [fleet] => format!("{} in {}", counted(runners, "runner"), fleet.record.target),
-        _ => format!("{} in {}", counted(runners, "runner"), counted(fleets.len(), "target")),
+        [fleet] => format!("{what} in {}", fleet.record.target),
+        _ => format!("{what} in {}", counted(fleets.len(), "target")),
     }
 }
 
 /// Announces in Slack's channel what was muted, if Slack is set here. What is stored counts; a failure is a warning.
 async fn announce(store: &StoreArgument, announcement: &Announcement) {
     let host_options = HostOptions { store: store.service(), ..HostOptions::default() };
-    let Some(settings) = setup::settings(&host_options).ok().filter(|settings| settings.slack.is_some()) else {
+    if ["SLACK_WEBHOOK", "SLACK_BOT_TOKEN"].iter().all(|name| config_file::value(name).is_none()) {
         return;
-    };
+    }
     let announced = async {
+        let settings = setup::settings(&host_options)?;
         let messenger = setup::messenger(&setup::http()?, &settings, false)?;
         messenger
             .announce(Reply::announcement(announcement).message())

@@ -1,5 +1,6 @@
 //! `runner-monitor run`: monitors until stopped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let chat = setup::messenger(&http, &settings, slack_commands)?;
     let store = setup::store(&arguments.store, &settings).await?;
     let heartbeat = arguments.heartbeat_text()?;
-    let heartbeat =
-        heartbeat.map(|url| heartbeat_url(url.expose(), arguments.heartbeat_source(), &settings)).transpose()?;
+    let heartbeat = heartbeat
+        .map(|url| heartbeat_url(url.expose(), arguments.heartbeat_source(), &settings.allow_http_hosts))
+        .transpose()?;
     if arguments.shows_heartbeat() {
         warn!(
             "the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead"
@@ -85,16 +87,12 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
 }
 
 /// Parses and checks the heartbeat URL. It often holds a key, so no message shows it.
-pub(crate) fn heartbeat_url(
-    text: &str,
-    source: &str,
-    settings: &monitor_config::Settings,
-) -> anyhow::Result<reqwest::Url> {
+pub(crate) fn heartbeat_url(text: &str, source: &str, allowed_http: &BTreeSet<String>) -> anyhow::Result<reqwest::Url> {
     let fix = "must be the https address from your dead-man's switch, for example https://hc-ping.com/your-key";
     let url = reqwest::Url::parse(text).ok().with_context(|| format!("{source}: {fix}; found no URL"))?;
     let host = url.host_str().unwrap_or_default().to_lowercase();
     let is_loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-    let may_be_plain = is_loopback || settings.allow_http_hosts.contains(&host);
+    let may_be_plain = is_loopback || allowed_http.contains(&host);
     anyhow::ensure!(
         url.scheme() == "https" || url.scheme() == "http" && may_be_plain,
         "{source}: {fix}, or its host must be in ALLOW_HTTP_HOSTS; found plain http or another scheme"

@@ -14,7 +14,10 @@ use crate::out;
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "runner-monitor", &mut script);
-    out::print(format_args!("{}", String::from_utf8_lossy(&script)))?;
+    // clap_complete 4.6 names the arms of bash in another way than the commands, if the program's name has a hyphen
+    // (clap-rs/clap#6421).
+    let script = String::from_utf8_lossy(&script).replace("runner__subcmd__monitor", "runner__monitor");
+    out::print(format_args!("{script}"))?;
     Ok(Outcome::Healthy)
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use monitor_domain::fleet::Fleet;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::items::Mute;
 use monitor_pipeline::monitoring::Monitoring;
+use monitor_pipeline::records::read_mutes;
 use monitor_telemetry::SystemClock;
-use monitor_web::text::{ago, counted};
+use monitor_web::text::{ago, counted, one_line};
 use monitor_web::view::{self, TargetView, version_ends};
 use serde_json::json;
 
@@ -14,6 +16,7 @@ use crate::Outcome;
 use crate::args::{Named, Selection, Status};
 use crate::fleet_view::{Rows, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::forecast::Forecast;
+use crate::local_time::minute;
 use crate::out;
 use crate::setup;
 use crate::stopping::stop_on_signal;
@@ -48,10 +51,15 @@ async fn show(store: &ChosenStore, arguments: &Status) -> anyhow::Result<Outcome
     let fleets: Vec<Fleet> = stored.into_iter().filter_map(|fleet| selected(fleet, &arguments.selection)).collect();
     let targets: Vec<monitor_domain::target::Target> = fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
     let ends = version_ends(store, &targets).await?;
+    let mutes = read_mutes(store, &SystemClock).await?;
     if arguments.json {
+        let mutes: Vec<_> = mutes
+            .iter()
+            .map(|mute| json!({"scope": mute.scope.to_string(), "since": mute.since, "until": mute.until, "reason": mute.reason}))
+            .collect();
         let targets: Vec<TargetView<'_>> = fleets.iter().map(|fleet| TargetView::of(fleet, &ends)).collect();
         let monitoring = view::monitoring(monitor.ticked_at, &not_complete);
-        out::print_json(json!({"now": now, "monitoring": monitoring, "targets": targets}))?;
+        out::print_json(json!({"now": now, "monitoring": monitoring, "targets": targets, "mutes": mutes}))?;
     } else if !fleets.is_empty() || named.is_empty() {
         let screen = Screen::of_stdout();
         let view = View { now, screen, rows: arguments.rows.rows(), just_checked: false };
@@ -63,15 +71,36 @@ async fn show(store: &ChosenStore, arguments: &Status) -> anyhow::Result<Outcome
             false => unreachable_list(&unreachable, arguments.rows.rows() == Rows::All, screen),
         };
         out::print(format_args!("{table}{list}{ahead}\n{}\n", wrapped(&summary(&fleets, now), 0, screen.width)))?;
+        let concerned =
+            mutes.iter().filter(|mute| named.is_empty() || fleets.iter().any(|fleet| concerns(mute, fleet)));
+        for mute in concerned {
+            let reason = mute.reason.as_ref().map_or_else(String::new, |reason| format!(" ({})", one_line(reason)));
+            let line = format!("Muted until {}: {}{reason}", minute(mute.until), one_line(&mute.scope.to_string()));
+            out::print(format_args!("{}\n", Tone::Faint.paint(&wrapped(&line, 2, screen.width), screen.colour)))?;
+        }
         if !not_complete.is_empty() {
             let line = wrapped(&format!("Monitoring is not complete: {}", not_complete.join("; ")), 2, screen.width);
             out::print(format_args!("{}\n", Tone::Bad.paint(&line, screen.colour)))?;
         }
     }
     unknown.iter().for_each(|name| out::error(&unknown_text(name)));
-    let is_complete =
-        unknown.is_empty() && not_complete.is_empty() && fleets.iter().all(|fleet| fleet.record.failing.is_none());
+    let is_nothing = fleets.is_empty() && !named.is_empty() && unknown.is_empty();
+    if is_nothing {
+        out::error(&"no stored runner matches all of these together");
+    }
+    let is_complete = !is_nothing
+        && unknown.is_empty()
+        && not_complete.is_empty()
+        && fleets.iter().all(|fleet| fleet.record.failing.is_none());
     Ok(Outcome::of(is_complete, !fleets.iter().any(is_unhealthy)))
+}
+
+/// Whether a mute silences something of a fleet.
+fn concerns(mute: &Mute, fleet: &Fleet) -> bool {
+    let target = fleet.record.target.id();
+    let mut all = fleet.pools_and_runners();
+    mute.scope.target().is_some_and(|only| only.id() == target)
+        || all.any(|runner| mute.scope.covers(target, &runner.name, &runner.labels))
 }
 
 /// The error for a name that matches nothing in the store.

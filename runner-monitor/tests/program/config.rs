@@ -77,7 +77,7 @@ async fn arguments_have_their_defaults_in_the_file() {
     let variables =
         [&UNSET[..], &[("RUNNER_MONITOR_STORE", ""), ("RUNNER_MONITOR_CONFIG", path.to_str().unwrap())]].concat();
     let (code, stdout, stderr) = bench.output(&["config", "check"], &variables).await;
-    assert!(code == Some(0) && stdout.contains("checks every 20 s"), "{stdout}{stderr}");
+    assert!(code == Some(0) && stdout.contains("Interval: 20 s"), "{stdout}{stderr}");
     let (_, stdout, _) = bench.output(&["config", "show", "--json"], &variables).await;
     let shown: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let of = |name: &str| shown["settings"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
@@ -140,7 +140,7 @@ async fn init_asks_tries_and_writes_a_file_that_works() {
     let webhook = slack.webhook_url();
     // A wrong token is shown to be wrong, and asked for again.
     let answers =
-        format!("nonsense\n{github}\n\nhttps://gitlab.com/acme/web\nacme/web\nwrong\nn\ntoken\n{webhook}\n\n");
+        format!("nonsense\n{github}\n\nhttps://gitlab.com/acme/web\nacme/web\nwrong\nmaybe\nn\n\ntoken\n{webhook}\n\n");
     let (code, stdout, stderr) = bench.init(&[], answers).await;
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     assert!(
@@ -162,7 +162,7 @@ async fn init_asks_tries_and_writes_a_file_that_works() {
 async fn init_writes_nothing_if_the_answers_end() {
     let bench = Bench::new().await;
     let (code, stdout, stderr) = bench.init(&[], format!("{}\nacme/web\n", bench.github.base_url())).await;
-    assert!(code == Some(2) && stderr.contains("standard input ended before the question `Token"), "{stdout}{stderr}");
+    assert!(code == Some(2) && stderr.contains("the answers ended before the question `Token"), "{stdout}{stderr}");
     assert!(!bench.default_file().exists());
     let (code, stdout, stderr) = bench.init(&[], "x\n".repeat(20)).await;
     assert!(code == Some(2) && stderr.contains("5 answers were refused"), "{stdout}{stderr}");
@@ -179,4 +179,68 @@ async fn init_takes_a_github_app() {
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     let text = fs::read_to_string(bench.default_file()).unwrap();
     assert!(text.contains(&format!("github_app_private_key = \"@{}\"", key.display())), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_check_reports_every_fault_by_its_name() {
+    let bench = Bench::new().await;
+    let variables = [
+        ("CHECK_INTERVAL", "1s"),
+        ("WEB_HOST", "a b"),
+        ("REPOS", "acme"),
+        ("GITHUB_TOKEN", ""),
+        ("RUNNER_MONITOR_CONFIG", ""),
+    ];
+    let (code, _, stderr) = bench.output(&["config", "check"], &variables).await;
+    assert!(code == Some(2) && stderr.starts_with("error: 4 faults in the configuration:\n"), "{stderr}");
+    for expected in
+        ["CHECK_INTERVAL: must be a duration from 10s", "WEB_HOST: ", "REPOS: must be", "GITHUB_TOKEN: a credential"]
+    {
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+    for (variables, expected) in [
+        ([("WEB", "0.0.0.0:8093"), ("WEB_HOST", "")], "the page shows the names of your runners to everybody"),
+        ([("WEB", "127.0.0.1:8093"), ("SLACK_COMMANDS", "127.0.0.1:8093")], "WEB and SLACK_COMMANDS are both"),
+        ([("HEARTBEAT_URL", "hunter2"), ("WEB", "")], "HEARTBEAT_URL: must be the https address"),
+    ] {
+        let (code, _, stderr) = bench.output(&["config", "check"], &variables).await;
+        assert!(code == Some(2) && stderr.contains(expected) && !stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_shows_the_configuration_shows_a_secret() {
+    let bench = Bench::new().await;
+    let secret = "ghp_0123456789hunter2hunter2hunter2hunter2";
+    let (code, _, stderr) = bench.output(&["status"], &[("RUNNER_MONITOR_CONFIG", secret)]).await;
+    assert!(code == Some(2) && !stderr.contains("hunter2"), "{stderr}");
+    let with_password = [("GITHUB_API_URL", "https://me:hunter2@github.example.com/api/v3"), ("GITHUB_TOKEN", secret)];
+    for arguments in [&["config", "show"][..], &["config", "show", "--all", "--json"]] {
+        let (_, stdout, stderr) = bench.output(arguments, &with_password).await;
+        assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{stdout}{stderr}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_reached_is_not_a_missing_file() {
+    let bench = Bench::new().await;
+    let folder = bench.folder.path().join(".config/runner-monitor");
+    fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/nowhere/x.toml", folder.join("runner-monitor.toml")).unwrap();
+    let (code, _, stderr) =
+        bench.output(&["config", "check"], &[("HOME", bench.folder.path().to_str().unwrap())]).await;
+    assert!(code == Some(2) && stderr.contains("runner-monitor.toml: it cannot be read"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_says_at_once_where_it_cannot_write() {
+    let bench = Bench::new().await;
+    for (place, expected) in [("", "is a folder: name a file"), ("folder-that-is-a-file/x.toml", "cannot be written")] {
+        fs::write(bench.folder.path().join("folder-that-is-a-file"), "").unwrap();
+        let config = bench.folder.path().join(place);
+        let (code, stdout, stderr) =
+            bench.init(&["--force", "--config", config.to_str().unwrap()], String::new()).await;
+        assert!(code == Some(2) && stderr.contains(expected) && stdout.is_empty(), "{place}: {stdout}{stderr}");
+    }
 }

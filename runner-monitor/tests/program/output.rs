@@ -117,5 +117,36 @@ async fn json_has_the_documented_keys() {
         keys.sort();
         assert_eq!(keys, documented, "{command}");
         assert_eq!(document["version"], 1, "{command}");
+        if let Some(now) = document.get("now") {
+            assert!(now.as_str().is_some_and(|now| now.ends_with('Z') && now.contains('T')), "{now}");
+        }
+    }
+}
+
+/// What bash offers for the last word of a command line.
+fn completions(script: &str, words: &[&str]) -> String {
+    let line = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({line}) COMP_CWORD={}\n_runner__monitor runner-monitor '{}' '{}'\nprintf '%s ' \"${{COMPREPLY[@]}}\"",
+        words.len() - 1,
+        words[words.len() - 1],
+        words[words.len() - 2]
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bash_completes_commands_and_their_options() {
+    let bench = Bench::new().await;
+    let (_, script, _) = bench.output(&["completions", "bash"], &[]).await;
+    for (words, expected) in [
+        (&["runner-monitor", "hist"][..], "history"),
+        (&["runner-monitor", "check", "--st"], "--store"),
+        (&["runner-monitor", "config", ""], "schema"),
+        (&["runner-monitor", "completions", "z"], "zsh"),
+    ] {
+        let offered = completions(&script, words);
+        assert!(offered.split(' ').any(|word| word == expected), "{words:?}: {offered}");
     }
 }

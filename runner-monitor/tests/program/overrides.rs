@@ -18,10 +18,18 @@ async fn a_runner_is_muted_and_the_mute_is_ended() {
             && stdout.ends_with(": build-0 (1 runner in acme/web).\n"),
         "{stdout}{stderr}"
     );
-    let (code, stdout, stderr) = bench.output(&["mute", "build-1", "1h", "--in", "acme/web"], &[]).await;
+    let (_, stdout, _) = bench.output(&["status"], &[]).await;
+    assert!(stdout.contains(": build-0 (new disk)\n"), "{stdout}");
+    // Options are options wherever they stand.
+    let (code, stdout, stderr) = bench.output(&["mute", "build-1", "1h", "new", "disk", "--in", "acme/web"], &[]).await;
     assert!(code == Some(0) && stdout.contains("build-1 in acme/web"), "{stdout}{stderr}");
     let (code, _, stderr) = bench.output(&["unmute", "acme/web"], &[]).await;
-    assert!(code == Some(2) && stderr.contains("acme/web is not muted; muted: "), "{stderr}");
+    assert!(
+        code == Some(2)
+            && stderr.contains("acme/web is not muted; muted: ")
+            && stderr.contains("build-1 --in acme/web"),
+        "{stderr}"
+    );
     for arguments in [&["unmute", "build-0"][..], &["unmute", "build-1", "--in", "acme/web"]] {
         let (code, stdout, stderr) = bench.output(arguments, &[]).await;
         assert!(code == Some(0) && stdout.starts_with("No longer muted: build-"), "{stdout}{stderr}");
@@ -36,6 +44,12 @@ async fn what_cannot_be_muted_is_named() {
         (&["mute", "bild-0", "2h"][..], "no runner called `bild-0` is stored"),
         (&["mute", "acme/api", "2h"], "acme/api is not monitored; similar: acme/web"),
         (&["mute", "acme/*", "2h"], "acme/*: must be one target, not a whole account"),
+        (&["mute", "build-9", "2h", "--in", "acme/web"], "acme/web has no runner called `build-9`"),
+        (&["mute", "build-0", "2h", "why", "--force"], "unexpected argument '--force' found"),
+        (
+            &["status", "build-0", "--target", "acme/web", "--runner", "build-1"],
+            "no stored runner matches all of these together",
+        ),
         (&["mute", "build-0", "5s"], "must be a duration from 1m to 30d, for example 2h"),
         (&["mute", "acme/web", "2h", "--in", "acme/web"], "must be a runner's name, because --in names its target"),
         (&["acknowledge", "bild-0"], "no runner called `bild-0` is stored"),

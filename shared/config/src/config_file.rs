@@ -59,7 +59,7 @@ impl ConfigFileFaults {
 
 impl fmt::Display for ConfigFileFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = monitor_domain::quote::shown(&self.path.to_string_lossy(), 300);
         match &self.faults[..] {
             [only] => write!(f, "the configuration file {path}: {only}"),
             all => {
@@ -135,11 +135,8 @@ impl fmt::Debug for ConfigFile {
 fn flaw(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    format!("must be TOML: line {line}: {}; a text needs quotes, for example {}", quoted(error.message()), SLACK_LINE)
+    format!("must be TOML: line {line}: {}", quoted(error.message()))
 }
-
-/// A line for the hint: people forget the quotes first.
-const SLACK_LINE: &str = "slack_channel = \"C0123456789\"";
 
 fn unknown(key: &str) -> String {
     let known = known();
@@ -162,10 +159,25 @@ fn as_text(setting: &Setting, value: &Value) -> Result<String, Wrong> {
             entries.map(|entries| entries.join(",")).ok_or_else(|| wrong("must be a list of texts"))
         }
         Value::Table(table) if [POLICY.name, SLACK_WEBHOOKS.name].contains(&setting.name) => {
-            serde_json::to_string(table).map_err(|_| wrong("must hold texts, numbers, lists and tables"))
+            let must_be = "must hold texts in quotes, numbers, lists and tables";
+            if !is_json(value) {
+                return Err(wrong(must_be));
+            }
+            serde_json::to_string(table).map_err(|_| wrong(must_be))
         }
         Value::Array(_) => Err(wrong("must be a single value; found a list")),
         Value::Table(_) => Err(wrong("must be a value; found a table")),
+    }
+}
+
+/// Whether JSON can hold a value: it has neither dates nor `nan` and `inf`.
+fn is_json(value: &Value) -> bool {
+    match value {
+        Value::Float(number) => number.is_finite(),
+        Value::Datetime(_) => false,
+        Value::Array(entries) => entries.iter().all(is_json),
+        Value::Table(table) => table.iter().all(|(_, value)| is_json(value)),
+        Value::String(_) | Value::Integer(_) | Value::Boolean(_) => true,
     }
 }
 
@@ -220,6 +232,8 @@ mod tests {
             ("[github]\ntoken = \"x\"", "github: is not a setting; `runner-monitor settings` lists all"),
             ("repos = [1]", "repos: must be a list of texts; for example repos = [\"acme/web\"]"),
             ("github_token = [\"x\"]", "github_token: must be a single value; found a list"),
+            ("[policy]\nrepeatInterval = 2022-01-01", "policy: must hold texts in quotes, numbers, lists and tables"),
+            ("[policy]\nfailureThreshold = nan", "policy: must hold texts in quotes"),
             ("[repos]\na = 1", "repos: must be a value; found a table"),
             ("\n\nrepos = acme/web", "must be TOML: line 3: "),
             ("repos = \"a/b\"\nrepos = \"c/d\"", "must be TOML: line 2: "),

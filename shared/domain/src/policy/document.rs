@@ -238,6 +238,9 @@ fn unknown(name: &str, level: Level) -> String {
     if SECTIONS.contains(&name) {
         return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
+    if name == POOLS {
+        return "applies to whole targets; move it to the top level of the policy or to a target".to_owned();
+    }
     let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
     let sections = sections.chain((level != Level::Runner).then_some(POOLS));
     let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
