@@ -20,7 +20,7 @@ async fn a_runner_is_muted_and_the_mute_is_ended() {
     );
     let (_, stdout, _) = bench.output(&["status"], &[]).await;
     assert!(stdout.contains(": build-0 (new disk)\n"), "{stdout}");
-    // Options are options wherever they stand.
+    // An option is an option in every place.
     let (code, stdout, stderr) = bench.output(&["mute", "build-1", "1h", "new", "disk", "--in", "acme/web"], &[]).await;
     assert!(code == Some(0) && stdout.contains("build-1 in acme/web"), "{stdout}{stderr}");
     let (code, _, stderr) = bench.output(&["unmute", "acme/web"], &[]).await;
