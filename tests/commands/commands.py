@@ -183,7 +183,7 @@ def world():
 
 def deploy(folder, environment):
     """Creates the stack from the archive of a release, whose functions are never run."""
-    for name in ("scheduler", "poller", "notifier", "slack"):
+    for name in ("scheduler", "poller", "notifier", "slack", "web"):
         (folder / "built" / name).mkdir(parents=True)
         shutil.copy("/bin/true", folder / "built" / name / "bootstrap")
     script = """
