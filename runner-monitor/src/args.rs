@@ -292,15 +292,22 @@ impl StoreArgument {
     }
 }
 
+/// A base folder of the XDG specification: that of its variable, or the one in the home folder.
+pub(crate) fn base_folder(
+    (own, in_home): (&str, &str),
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    // The specification says to ignore relative paths.
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder(own).or_else(|| folder("HOME").map(|home| home.join(in_home)))
+}
+
 fn place_of_store(given: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> anyhow::Result<PathBuf> {
     // An empty variable counts as not set.
     if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(path.to_owned());
     }
-    // The specification says to ignore relative paths.
-    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
-    let state = state.with_context(|| {
+    let state = base_folder(("XDG_STATE_HOME", ".local/state"), variable).with_context(|| {
         format!("HOME is not set, so there is no place for the store: name its file with --store FILE or {STORE}")
     })?;
     Ok(state.join("runner-monitor/store.db"))
@@ -735,40 +742,31 @@ pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> 
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text).map_err(|error| error.to_string())?;
-    let allowed = Duration::from_secs(10)..=Duration::from_secs(3_600);
-    if allowed.contains(&interval) {
-        Ok(interval)
-    } else {
-        Err("must be a duration from 10s to 1h, for example 5m".to_owned())
-    }
+    parse_within(text, Duration::from_secs(10)..=Duration::from_secs(3_600), "10s to 1h, for example 5m")
 }
 
 fn parse_watch(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text).map_err(|error| error.to_string())?;
-    let is_allowed = (1..=3_600).contains(&interval.as_secs());
-    if is_allowed { Ok(interval) } else { Err("must be a duration from 1s to 1h, for example 5s".to_owned()) }
+    parse_within(text, Duration::from_secs(1)..=Duration::from_secs(3_600), "1s to 1h, for example 5s")
 }
 
 fn parse_mute(text: &str) -> Result<Duration, String> {
-    let lasting = parse_duration(text).map_err(|error| error.to_string())?;
-    let is_allowed = MUTE_LENGTHS.contains(&lasting);
-    if is_allowed { Ok(lasting) } else { Err("must be a duration from 1m to 30d, for example 2h".to_owned()) }
+    parse_within(text, MUTE_LENGTHS, "1m to 30d, for example 2h")
+}
+
+fn parse_pending_limit(text: &str) -> Result<Duration, String> {
+    parse_within(text, PENDING_LIMITS, "10s to 24h, for example 15m")
+}
+
+/// Parses a duration within a range, which `allowed` describes together with an example.
+fn parse_within(text: &str, range: RangeInclusive<Duration>, allowed: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if range.contains(&duration) { Ok(duration) } else { Err(format!("must be a duration from {allowed}")) }
 }
 
 fn parse_fail_on(text: &str) -> Result<FailOn, String> {
     const FORM: &str = "must be version-ends=DURATION, for example version-ends=14d";
     let ahead = text.strip_prefix("version-ends=").ok_or(FORM)?;
     parse_duration(ahead).map(FailOn::VersionEnds).map_err(|error| format!("{FORM}; the duration {error}"))
-}
-
-fn parse_pending_limit(text: &str) -> Result<Duration, String> {
-    let limit = parse_duration(text).map_err(|error| error.to_string())?;
-    if PENDING_LIMITS.contains(&limit) {
-        Ok(limit)
-    } else {
-        Err("must be a duration from 10s to 24h, for example 15m".to_owned())
-    }
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use monitor_config::{ConfigFile, ConfigFileFaults, Setting, Source, program_reference};
 use monitor_domain::quote::{holds_secret, shown};
 
-use crate::args::fault_of_value;
+use crate::args::{base_folder, fault_of_value};
 
 /// The environment variable for `--config`.
 pub(crate) const CONFIG: &str = "RUNNER_MONITOR_CONFIG";
@@ -46,13 +46,17 @@ pub(crate) fn source() -> Source<'static> {
 
 /// A value of the environment or the file; an empty one counts as not set.
 pub(crate) fn value(variable: &str) -> Option<String> {
-    let set = std::env::var(variable).ok().filter(|value| !value.trim().is_empty());
-    set.or_else(|| in_use()?.value(variable).map(str::to_owned))
+    set_variable(variable).or_else(|| in_use()?.value(variable).map(str::to_owned))
+}
+
+/// A value of the environment; an empty one counts as not set.
+pub(crate) fn set_variable(name: &str) -> Option<String> {
+    monitor_config::variable(name).filter(|value| !value.trim().is_empty())
 }
 
 /// The file that `--config` or its variable names. The command line is not parsed yet, because the file has defaults
 /// for it.
-pub(crate) fn named(arguments: &[OsString]) -> Option<PathBuf> {
+fn named(arguments: &[OsString]) -> Option<PathBuf> {
     let before_operands = arguments.iter().take_while(|argument| *argument != "--");
     let mut rest = before_operands.skip(1);
     while let Some(argument) = rest.next() {
@@ -72,16 +76,12 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 }
 
 fn default_path_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    // The specification says to ignore relative paths.
-    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")))?;
-    Some(config.join("runner-monitor/runner-monitor.toml"))
+    Some(base_folder(("XDG_CONFIG_HOME", ".config"), variable)?.join("runner-monitor/runner-monitor.toml"))
 }
 
 /// The faults of variables that are arguments of the program, with their names.
 pub(crate) fn faults_of_variables() -> Vec<String> {
-    let set = |setting: &Setting| std::env::var(setting.name).ok().filter(|value| !value.trim().is_empty());
-    faults_of(|setting| setting.name.to_owned(), set)
+    faults_of(|setting| setting.name.to_owned(), |setting| set_variable(setting.name))
 }
 
 /// The faults of values of the file that are arguments of the program: no reader of settings sees them.

@@ -124,9 +124,8 @@ fn show(all: bool, as_json: bool) -> anyhow::Result<Outcome> {
 }
 
 fn shown_setting(setting: &'static Setting) -> Shown {
-    let variable = std::env::var_os(setting.name).map(|value| value.to_string_lossy().trim().to_owned());
-    let (value, origin) = match variable.filter(|value| !value.is_empty()) {
-        Some(value) => (Some(value), "environment"),
+    let (value, origin) = match config_file::set_variable(setting.name) {
+        Some(value) => (Some(value.trim().to_owned()), "environment"),
         None => match config_file::in_use().and_then(|file| file.value(setting.name)) {
             Some(value) => (Some(value.to_owned()), "file"),
             None => (setting.default.map(str::to_owned), if setting.default.is_some() { "default" } else { "not set" }),

@@ -14,7 +14,7 @@ use crate::config_file;
 use crate::out;
 use crate::setup;
 
-/// The most times that one question is asked where nobody can see why the answer is refused.
+/// The most answers that are refused if nobody is there to read why.
 const ATTEMPTS: usize = 5;
 
 pub(crate) async fn run(arguments: &Init, config: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -141,10 +141,7 @@ fn prepared(path: &Path, is_forced: bool) -> anyhow::Result<(PathBuf, bool)> {
 
 /// The hosts that may be reached over plain http, by the environment.
 fn allowed_http_hosts(variable: &str) -> Option<String> {
-    (variable == "ALLOW_HTTP_HOSTS")
-        .then(|| std::env::var(variable).ok())
-        .flatten()
-        .filter(|hosts| !hosts.trim().is_empty())
+    if variable == "ALLOW_HTTP_HOSTS" { config_file::set_variable(variable) } else { None }
 }
 
 /// The path of a file, as a setting that is read from it.
