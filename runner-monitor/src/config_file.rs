@@ -8,17 +8,18 @@ use std::sync::OnceLock;
 use monitor_config::{ConfigFile, ConfigFileFaults, Setting, Source, program_reference};
 use monitor_domain::quote::{holds_secret, shown};
 
-use crate::args::{base_folder, fault_of_value};
-
 /// The environment variable for `--config`.
 pub(crate) const CONFIG: &str = "RUNNER_MONITOR_CONFIG";
+
+/// Says what is wrong with a value of a variable that is an argument; `None` if it is sound.
+pub(crate) type FaultOfValue = fn(&str, &str) -> Option<String>;
 
 /// Read once, before the command line: its values are defaults of arguments.
 static IN_USE: OnceLock<ConfigFile> = OnceLock::new();
 
 /// Reads the file that the arguments or the environment name. Without either, reads the file at the default place if it
 /// exists.
-pub(crate) fn load(arguments: &[OsString]) -> Result<(), ConfigFileFaults> {
+pub(crate) fn load(arguments: &[OsString], fault_of_value: FaultOfValue) -> Result<(), ConfigFileFaults> {
     let is_there = |path: &PathBuf| match std::fs::symlink_metadata(path) {
         Ok(_) => true,
         // A file that is there but cannot be reached is an error, not a missing file.
@@ -26,7 +27,7 @@ pub(crate) fn load(arguments: &[OsString]) -> Result<(), ConfigFileFaults> {
     };
     let Some(path) = named(arguments).or_else(|| default_path().filter(is_there)) else { return Ok(()) };
     let file = ConfigFile::read(&path)?;
-    let faults = faults_of_arguments(&file);
+    let faults = faults_of_arguments(&file, fault_of_value);
     if !faults.is_empty() {
         return Err(ConfigFileFaults::new(&path, faults));
     }
@@ -79,17 +80,31 @@ fn default_path_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
     Some(base_folder(("XDG_CONFIG_HOME", ".config"), variable)?.join("runner-monitor/runner-monitor.toml"))
 }
 
+/// A base folder of the XDG specification: that of its variable, or the one in the home folder.
+pub(crate) fn base_folder(
+    (own, in_home): (&str, &str),
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    // The specification says to ignore relative paths.
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder(own).or_else(|| folder("HOME").map(|home| home.join(in_home)))
+}
+
 /// The faults of variables that are arguments of the program, with their names.
-pub(crate) fn faults_of_variables() -> Vec<String> {
-    faults_of(|setting| setting.name.to_owned(), |setting| set_variable(setting.name))
+pub(crate) fn faults_of_variables(fault_of_value: FaultOfValue) -> Vec<String> {
+    faults_of(|setting| setting.name.to_owned(), |setting| set_variable(setting.name), fault_of_value)
 }
 
 /// The faults of values of the file that are arguments of the program: no reader of settings sees them.
-fn faults_of_arguments(file: &ConfigFile) -> Vec<String> {
-    faults_of(Setting::key, |setting| file.value(setting.name).map(str::to_owned))
+fn faults_of_arguments(file: &ConfigFile, fault_of_value: FaultOfValue) -> Vec<String> {
+    faults_of(Setting::key, |setting| file.value(setting.name).map(str::to_owned), fault_of_value)
 }
 
-fn faults_of(name: impl Fn(&Setting) -> String, value: impl Fn(&Setting) -> Option<String>) -> Vec<String> {
+fn faults_of(
+    name: impl Fn(&Setting) -> String,
+    value: impl Fn(&Setting) -> Option<String>,
+    fault_of_value: FaultOfValue,
+) -> Vec<String> {
     let set = program_reference().iter().filter_map(|setting| Some((setting, value(setting)?)));
     let faults = set.filter_map(|(setting, value)| {
         let value = &*value;
@@ -128,6 +143,7 @@ fn is_open(_: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::run::fault_of_value;
 
     #[test]
     fn the_argument_that_names_the_file_is_found_anywhere_before_the_operands() {
@@ -151,7 +167,8 @@ mod tests {
 
     #[test]
     fn values_of_arguments_are_checked_with_the_file() {
-        let faults = |text: &str| faults_of_arguments(&ConfigFile::parse(Path::new("x.toml"), text).unwrap());
+        let faults =
+            |text: &str| faults_of_arguments(&ConfigFile::parse(Path::new("x.toml"), text).unwrap(), fault_of_value);
         assert_eq!(
             faults("check_interval = \"5s\"\nweb = \"8080\"\nstore = \":memory:\""),
             [

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use clap::Args;
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -64,6 +65,28 @@ pub(crate) enum Rows {
     All,
     /// Those that need attention.
     Unhealthy,
+}
+
+/// Which rows a table has.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct RowsArgument {
+    /// List every runner, even if many have no problem
+    #[arg(long, conflicts_with = "unhealthy")]
+    all: bool,
+    /// List only what needs attention
+    #[arg(long)]
+    unhealthy: bool,
+}
+
+impl RowsArgument {
+    /// The rows to show.
+    pub(crate) fn rows(self) -> Rows {
+        match (self.all, self.unhealthy) {
+            (_, true) => Rows::Unhealthy,
+            (true, false) => Rows::All,
+            (false, false) => Rows::Fitting,
+        }
+    }
 }
 
 /// How to show the table of all fleets.

@@ -3,6 +3,7 @@
 
 mod args;
 mod clock;
+mod command_line;
 mod commands;
 mod config_file;
 mod connections;
@@ -14,6 +15,7 @@ mod forecast;
 mod local_time;
 mod loops;
 mod out;
+mod selection;
 mod setup;
 mod slack_server;
 mod stopping;
@@ -23,11 +25,12 @@ mod web_server;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use monitor_telemetry::Format;
 
-use args::{Arguments, Command, LogFormat};
+use command_line::{Arguments, Command, LogFormat};
 
-/// How a command ended. EXIT_CODES in `args` describes the exit codes.
+/// How a command ended. EXIT_CODES in `command_line` describes the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All is well.
@@ -58,11 +61,11 @@ impl Outcome {
 }
 
 fn main() -> ExitCode {
-    if let Err(error) = args::without_secrets(std::env::args_os()) {
+    if let Err(error) = command_line::without_secrets(std::env::args_os()) {
         out::error(&error);
         return Outcome::Incomplete.exit_code();
     }
-    let loaded = config_file::load(&std::env::args_os().collect::<Vec<_>>());
+    let loaded = config_file::load(&std::env::args_os().collect::<Vec<_>>(), commands::run::fault_of_value);
     let arguments = match Arguments::of_process() {
         Ok(arguments) => arguments,
         Err(help_or_error) => return print_clap_output(&help_or_error),
@@ -109,8 +112,8 @@ fn main() -> ExitCode {
             Command::Mute(mute) => commands::overrides::mute(&mute).await,
             Command::Unmute(unmute) => commands::overrides::unmute(&unmute).await,
             Command::Acknowledge(acknowledge) => commands::overrides::acknowledge(&acknowledge).await,
-            Command::Completions { shell } => commands::shell::completions(shell),
-            Command::Man { folder } => commands::shell::manual_pages(&folder),
+            Command::Completions { shell } => commands::shell::completions(shell, Arguments::command()),
+            Command::Man { folder } => commands::shell::manual_pages(&folder, Arguments::command()),
         }
     });
     // Remaining tasks are blocked on a store or a log; do not wait for them.

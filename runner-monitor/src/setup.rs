@@ -19,11 +19,11 @@ use monitor_stately::HttpTransport;
 use monitor_stately::client::Client;
 use monitor_telemetry::SystemClock;
 
-use crate::args::{PageArguments, StoreArgument};
 use crate::config_file;
 use crate::slack_server::{Answering, SlackServer};
-use crate::store::ChosenStore;
+use crate::store::{ChosenStore, StoreArgument};
 use crate::table::colour_on_stdout;
+use crate::web_server::PageArguments;
 
 /// The settings from the environment and the configuration file. Targets given as arguments replace those of the settings.
 pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_config::HostOptions;
@@ -13,7 +15,7 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::observation::Failure;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetSpec};
-use monitor_domain::time::spoken_duration;
+use monitor_domain::time::{parse_duration, spoken_duration};
 use monitor_domain::versions::{VersionEnd, VersionRecord, is_version};
 use monitor_github::GitHub;
 use monitor_pipeline::counters::Counters;
@@ -29,13 +31,44 @@ use monitor_web::view::{TargetView, VersionEnds};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{Check, FailOn};
+use crate::args::parse_target;
 use crate::descriptors::CHECKS_AT_ONCE;
-use crate::fleet_view::{Rows, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::fleet_view::{Rows, RowsArgument, View, cut_to, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::forecast::Forecast;
 use crate::out;
 use crate::setup;
+use crate::store::StoreArgument;
 use crate::table::{Screen, wrapped};
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Targets to check [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Also exit with 1 if GitHub gives no more jobs to the version of a runner within this time, or gives none now
+    #[arg(long, value_name = "version-ends=DURATION", value_parser = parse_fail_on)]
+    pub(crate) fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    pub(crate) rows: RowsArgument,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A reason for exit code 1, besides a runner that is offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailOn {
+    /// The version of a runner ends within this time.
+    VersionEnds(Duration),
+}
+
+fn parse_fail_on(text: &str) -> Result<FailOn, String> {
+    const FORM: &str = "must be version-ends=DURATION, for example version-ends=14d";
+    let ahead = text.strip_prefix("version-ends=").ok_or(FORM)?;
+    parse_duration(ahead).map(FailOn::VersionEnds).map_err(|error| format!("{FORM}; the duration {error}"))
+}
 
 /// From this many targets on a progress bar is shown.
 const MANY: usize = 10;
@@ -289,4 +322,17 @@ fn changes_text(target: &Target, events: &[Event]) -> Vec<String> {
         })
     };
     events.iter().filter_map(text).map(|text| format!("{target}: {text}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_to_fail_is_a_name_with_a_time() {
+        assert_eq!(parse_fail_on("version-ends=14d"), Ok(FailOn::VersionEnds(Duration::from_secs(14 * 86_400))));
+        for bad in ["version-ends", "version-ends=", "version-ends=14", "versions=14d", ""] {
+            assert!(parse_fail_on(bad).is_err_and(|error| error.contains("version-ends=14d")), "{bad}");
+        }
+    }
 }

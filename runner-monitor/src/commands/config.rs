@@ -1,5 +1,6 @@
 //! `runner-monitor config`: what is set, where, and whether it is sound. `runner-monitor settings`: what can be set.
 
+use clap::{Args, Subcommand};
 use monitor_config::{HostOptions, Setting, Settings, help_text, json_schema, program_reference, reference};
 use monitor_domain::quote::shown;
 use monitor_domain::time::spoken_duration;
@@ -7,11 +8,41 @@ use monitor_web::text::counted;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{Config, ConfigCommand, Run, SOURCES};
-use crate::commands::run::heartbeat_url;
+use crate::commands::run::{Run, fault_of_value, heartbeat_url};
 use crate::config_file;
 use crate::out;
 use crate::table::{Give, Row, Screen, Tone, table, wrapped};
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check every setting as `run` would read it, without asking GitHub or Slack
+    Check,
+    /// Show each setting's value and where it comes from; secrets are not shown
+    Show {
+        /// Show settings that are not set as well
+        #[arg(long)]
+        all: bool,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+/// What `runner-monitor settings` ends with.
+const SOURCES: &str = "\
+Each setting is an environment variable, or a line of the configuration file: its name in lower case, RUNNER_MONITOR_STORE
+as store, and the policy as the table [policy]. The environment takes precedence. `runner-monitor init` writes such a file.
+A [secret] may also be in a file of its own, for example GITHUB_TOKEN=@/run/secrets/github-token
+For logs: LOG (a level, such as debug, or info,monitor_github=debug) and NO_COLOR.
+";
 
 pub(crate) async fn run(arguments: &Config) -> anyhow::Result<Outcome> {
     match arguments.command {
@@ -33,7 +64,7 @@ pub(crate) fn list() -> anyhow::Result<Outcome> {
 
 /// Reads everything that `run` would read, and reports every fault.
 fn check() -> anyhow::Result<Outcome> {
-    let mut faults = config_file::faults_of_variables();
+    let mut faults = config_file::faults_of_variables(fault_of_value);
     // A wrong variable of an argument is reported by its name, and the rest is read without it.
     let run = if faults.is_empty() { Some(Run::of_settings()?) } else { None };
     let host_options = run.as_ref().map_or_else(HostOptions::default, Run::host_options);

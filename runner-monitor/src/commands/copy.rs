@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use monitor_domain::subject::Subject;
@@ -20,9 +23,19 @@ use monitor_web::text::counted;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::args::{Copy, StoreArgument};
 use crate::out;
 use crate::setup;
+use crate::store::{StoreArgument, parse_store};
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The store to read: a file, `stately` or `dynamodb`
+    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(parse_store))]
+    pub(crate) from: PathBuf,
+    /// The store to write: a file, `stately` or `dynamodb`. It must be empty, or hold an earlier copy
+    #[arg(long, value_name = "STORE", value_parser = OsStringValueParser::new().try_map(parse_store))]
+    pub(crate) to: PathBuf,
+}
 
 /// How many subjects are copied at the same time.
 const AT_ONCE: usize = 8;

@@ -4,11 +4,13 @@ mod clock;
 mod scenario;
 mod screen;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use monitor_domain::cycle::DEFAULT_PENDING_LIMIT;
 use monitor_domain::notifications::Notification;
 use monitor_domain::policy::{Policy, PolicyDocument};
@@ -24,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::args::{Demo, PageArguments};
+use crate::args::{parse_address, whole_number};
 use crate::descriptors::CHECKS_AT_ONCE;
 use crate::engine::Engine;
 use crate::out;
@@ -32,11 +34,24 @@ use crate::setup;
 use crate::stopping::stop_on_signal;
 use crate::store::ChosenStore;
 use crate::table::{Tone, colour_on_stdout};
-use crate::web_server::WebServer;
+use crate::web_server::{PageArguments, WebServer};
 
 use clock::{DemoClock, INTERVAL};
 use scenario::{BEATS, Beat, END, POLICY, TARGETS, TOKEN};
 use screen::Display;
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many times faster than real time the demo runs
+    #[arg(long, default_value_t = 75, value_parser = |text: &str| whole_number(text, 1..=300, 75))]
+    pub(crate) speed: u32,
+    /// Start again at the end, until stopped
+    #[arg(long)]
+    pub(crate) forever: bool,
+    /// Show the page of the demo's fleet at this address
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = parse_address)]
+    pub(crate) web: Option<SocketAddr>,
+}
 
 /// How often the demo's clock is advanced, in real time.
 const STEP: Duration = Duration::from_millis(20);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use clap::Args;
 use futures_util::StreamExt;
 use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreChoice};
 use monitor_domain::observation::{CredentialReport, Fault};
@@ -22,14 +23,29 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Doctor;
 use crate::config_file;
 use crate::fleet_view::without_name;
 use crate::local_time::minute;
 use crate::out;
 use crate::setup;
-use crate::store::ChosenStore;
+use crate::store::{ChosenStore, StoreArgument};
 use crate::table::{Screen, Tone, wrapped};
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Send a test message to Slack, to every channel that the policy names
+    #[arg(long)]
+    pub(crate) send_test: bool,
+    /// Check only StatelyDB, before its first use: write an item of every type, compare what is read back with the
+    /// published schema, and remove it
+    #[arg(long, conflicts_with = "send_test")]
+    pub(crate) stately: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// How many targets are probed at once.
 const AT_ONCE: usize = 20;

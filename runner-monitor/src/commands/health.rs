@@ -1,5 +1,6 @@
 //! `runner-monitor health`: whether monitoring itself is complete, for probes. Runners make no difference to it.
 
+use clap::Args;
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_telemetry::SystemClock;
 use monitor_web::text::ago;
@@ -7,9 +8,18 @@ use monitor_web::view;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Health;
 use crate::out;
 use crate::setup;
+use crate::store::StoreArgument;
+
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) async fn run(arguments: &Health) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;

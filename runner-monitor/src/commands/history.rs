@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
-use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_domain::time::{Timestamp, parse_duration, spoken_duration};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::Query;
 use monitor_pipeline::ports::{Clock, Store};
@@ -14,12 +15,31 @@ use monitor_web::text::{ago, counted};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{History, Named};
+use crate::args::whole_number;
 use crate::commands::status::unknown_text;
 use crate::local_time::minute;
 use crate::out;
+use crate::selection::{Named, Selection};
 use crate::setup;
+use crate::store::StoreArgument;
 use crate::table::{Give, Row, Screen, Tone, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Only outages within this time: those that started or ended in it, and those that are still open
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// The maximum number of outages to show, latest first
+    #[arg(long, default_value_t = 50, value_parser = |text: &str| whole_number(text, 0..=u32::MAX, 20))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;

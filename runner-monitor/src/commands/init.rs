@@ -4,15 +4,22 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use clap::Args;
 use monitor_config::{ConfigFile, HostOptions, Settings, Source};
 use monitor_telemetry::SystemClock;
 
 use crate::Outcome;
-use crate::args::Init;
 use crate::commands::doctor::{Finding, Rating, examine, of_slack, of_target, print_each};
 use crate::config_file;
 use crate::out;
 use crate::setup;
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
 
 /// The most answers that are refused if nobody is there to read why.
 const ATTEMPTS: usize = 5;

@@ -1,11 +1,13 @@
 //! `runner-monitor mute`, `unmute` and `acknowledge`: what people do in Slack, at the command line.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use monitor_config::HostOptions;
 use monitor_domain::fleet::Fleet;
-use monitor_domain::muting::Authority;
+use monitor_domain::muting::{Authority, MUTE_LENGTHS};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::scope::Scope;
@@ -19,14 +21,65 @@ use monitor_telemetry::SystemClock;
 use monitor_web::text::{counted, one_line};
 
 use crate::Outcome;
-use crate::args::{Acknowledge, Mute, Named, StoreArgument, Unmute};
+use crate::args::{parse_name, parse_target, parse_within};
 use crate::commands::check::Nowhere;
 use crate::commands::status::unknown_text;
 use crate::config_file;
 use crate::local_time::minute;
 use crate::out;
+use crate::selection::{Named, Selection};
 use crate::setup;
-use crate::store::ChosenStore;
+use crate::store::{ChosenStore, StoreArgument};
+
+#[derive(Debug, Args)]
+pub(crate) struct Mute {
+    /// A target, or the name or label of runners; `*` in a name matches anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    pub(crate) what: Written,
+    /// How long, 1m to 30d
+    #[arg(value_name = "DURATION", value_parser = parse_mute)]
+    pub(crate) lasting: Duration,
+    /// Why, for the others
+    #[arg(value_name = "REASON")]
+    pub(crate) reason: Vec<String>,
+    /// Only the runner of this target
+    #[arg(long = "in", value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) target: Option<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+fn parse_mute(text: &str) -> Result<Duration, String> {
+    parse_within(text, MUTE_LENGTHS, "1m to 30d, for example 2h")
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unmute {
+    /// What was muted: a target, or the name or label of runners
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
+    pub(crate) what: Written,
+    /// Only the runner of this target
+    #[arg(long = "in", value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) target: Option<TargetSpec>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Acknowledge {
+    /// Targets and runners; `*` in a runner's name matches anything
+    #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name, required = true)]
+    pub(crate) what: Vec<Written>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
+
+impl Acknowledge {
+    /// What is acknowledged.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection::of(self.what.clone())
+    }
+}
 
 pub(crate) async fn mute(arguments: &Mute) -> anyhow::Result<Outcome> {
     let scope = scope(&arguments.what, arguments.target.as_ref())?;

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use clap::Args;
 use monitor_domain::availability::{Availability, RunnerReport, Span, TargetReport};
 use monitor_domain::fleet::Fleet;
-use monitor_domain::target::Target;
-use monitor_domain::time::spoken_duration;
+use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::time::{parse_duration, spoken_duration};
 use monitor_pipeline::monitoring::watched;
 use monitor_pipeline::ports::Clock;
 use monitor_pipeline::records::{StoredMonitor, read_monitor};
@@ -17,14 +18,34 @@ use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{Named, Report};
+use crate::args::parse_target;
 use crate::commands::status::unknown_text;
 use crate::fleet_view::{Rows, View};
 use crate::forecast::Forecast;
 use crate::local_time::minute;
 use crate::out;
+use crate::selection::Named;
 use crate::setup;
+use crate::store::StoreArgument;
 use crate::table::{Give, Row, Screen, Tone, table, wrapped};
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Only these targets
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    /// How far back the report goes
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub(crate) since: Duration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// List every runner with outages
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// The most runners in the list of those with outages.
 const WORST: usize = 10;

@@ -1,16 +1,20 @@
 //! `runner-monitor run`: monitors until stopped.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_domain::cycle::describe;
+use clap::{Args, FromArgMatches};
+use monitor_config::{HostOptions, Secret, SettingFault, read_secret};
+use monitor_domain::cycle::{PENDING_LIMITS, describe};
+use monitor_domain::target::TargetSpec;
 use monitor_telemetry::SystemClock;
 use tracing::{info, warn};
 
 use crate::Outcome;
-use crate::args::Run;
+use crate::args::{SLACK_COMMANDS, WEB, is_from, parse_address, parse_target, parse_within, with_default_of_file};
 use crate::clock::MachineClock;
 use crate::config_file;
 use crate::cycle::CycleReport;
@@ -18,7 +22,110 @@ use crate::descriptors;
 use crate::engine::Engine;
 use crate::setup;
 use crate::stopping::stop_on_signal;
-use crate::web_server::WebServer;
+use crate::store::{STORE, StoreArgument, parse_store};
+use crate::web_server::{PageArguments, WEB_HOST, WebServer, check_address, parse_web_host};
+
+/// The environment variable for `--heartbeat-url`.
+const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
+/// The environment variable for `--pending-limit`.
+const PENDING_LIMIT: &str = "PENDING_LIMIT";
+/// The environment variable for `--every`.
+const CHECK_INTERVAL: &str = "CHECK_INTERVAL";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Targets to watch [default: those in REPOS, ORGANIZATIONS and ENTERPRISES]
+    #[arg(value_name = "TARGET", value_parser = parse_target)]
+    pub(crate) targets: Vec<TargetSpec>,
+    /// The time between two checks of a target, 10s to 1h
+    #[arg(long, value_name = "DURATION", default_value = "5m", env = CHECK_INTERVAL, value_parser = parse_interval)]
+    pub(crate) every: Duration,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// The URL to call (GET) after each complete cycle, for a dead-man's switch. A cycle is complete if every target
+    /// was checked and no notification has been pending beyond the limit. The URL often holds a key, and everybody on
+    /// the machine can read arguments: set the variable instead, or write `@` and the path of a file that holds the URL
+    #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
+    pub(crate) heartbeat_url: Option<String>,
+    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; at least three times --every
+    #[arg(long, value_name = "DURATION", default_value = "15m", env = PENDING_LIMIT, value_parser = parse_pending_limit)]
+    pub(crate) pending_limit: Duration,
+    /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
+    #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
+    pub(crate) slack_commands: Option<SocketAddr>,
+    /// Serve the page, the JSON API under /api/v1, /metrics and /healthz at this address
+    #[arg(long, value_name = "ADDRESS:PORT", env = WEB, value_parser = parse_address)]
+    pub(crate) web: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
+}
+
+impl Run {
+    /// What `run` would use if it were started without arguments.
+    pub(crate) fn of_settings() -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("run")).mut_args(with_default_of_file);
+        Self::from_arg_matches(&command.try_get_matches_from(["run"])?)
+    }
+
+    /// The fault of the addresses on which it would listen, if there is one.
+    pub(crate) fn fault_of_addresses(&self) -> Option<anyhow::Error> {
+        let web = self.web?;
+        if self.slack_commands == Some(web) && web.port() != 0 {
+            return Some(anyhow::anyhow!("WEB and SLACK_COMMANDS are both {web}: choose another port for one of them"));
+        }
+        check_address(web, &self.page).err()
+    }
+
+    /// What the reader of the settings needs to know.
+    pub(crate) fn host_options(&self) -> HostOptions {
+        HostOptions {
+            every: Some(self.every),
+            targets: self.targets.clone(),
+            store: self.store.service(),
+            slack_commands: self.slack_commands.is_some(),
+            alerts: true,
+            ..HostOptions::default()
+        }
+    }
+
+    /// The source of the heartbeat's URL, for error messages. A wrong URL itself is not shown: it often holds a key.
+    pub(crate) fn heartbeat_source(&self) -> &'static str {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        if is_from(HEARTBEAT_URL, given) { HEARTBEAT_URL } else { "--heartbeat-url" }
+    }
+
+    /// The heartbeat's URL, read from a file if `@` and a path are given.
+    pub(crate) fn heartbeat_text(&self) -> Result<Option<Secret>, SettingFault> {
+        let given = self.heartbeat_url.as_deref().map(str::trim).filter(|given| !given.is_empty());
+        given.map(|given| read_secret(self.heartbeat_source(), given)).transpose()
+    }
+
+    /// Whether the heartbeat's URL is on the command line, where everybody on the machine can read it.
+    pub(crate) fn shows_heartbeat(&self) -> bool {
+        let given = self.heartbeat_url.as_deref().unwrap_or_default();
+        !given.is_empty() && !given.starts_with('@') && self.heartbeat_source() != HEARTBEAT_URL
+    }
+}
+
+/// The fault of a value of the configuration file that is an argument; `None` if it is sound.
+pub(crate) fn fault_of_value(variable: &str, value: &str) -> Option<String> {
+    match variable {
+        CHECK_INTERVAL => parse_interval(value).err(),
+        PENDING_LIMIT => parse_pending_limit(value).err(),
+        SLACK_COMMANDS | WEB => parse_address(value).err(),
+        STORE => parse_store(value.into()).err(),
+        WEB_HOST => value.split(',').find_map(|host| parse_web_host(host).err()),
+        _ => None,
+    }
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    parse_within(text, Duration::from_secs(10)..=Duration::from_secs(3_600), "10s to 1h, for example 5m")
+}
+
+fn parse_pending_limit(text: &str) -> Result<Duration, String> {
+    parse_within(text, PENDING_LIMITS, "10s to 24h, for example 15m")
+}
 
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let slack_commands = arguments.slack_commands.is_some();
@@ -105,5 +212,28 @@ async fn beat(http: &reqwest::Client, url: reqwest::Url) {
     match answer.and_then(reqwest::Response::error_for_status).map_err(reqwest::Error::without_url) {
         Ok(_) => {}
         Err(error) => warn!(%error, "the heartbeat request failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_a_unit_and_a_range() {
+        assert_eq!(parse_interval("10s"), Ok(Duration::from_secs(10)));
+        for bad in ["5s", "2h", "5", "soon"] {
+            assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_pending_limit_has_a_range_and_the_default_of_the_domain() {
+        let run = Run::of_settings().unwrap();
+        assert_eq!(run.pending_limit, monitor_domain::cycle::DEFAULT_PENDING_LIMIT);
+        assert_eq!(parse_pending_limit("24h"), Ok(Duration::from_secs(86_400)));
+        for bad in ["9s", "25h", "15", ""] {
+            assert!(parse_pending_limit(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! `runner-monitor status`: the stored state, without asking GitHub.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use clap::Args;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::Mute;
@@ -13,16 +15,37 @@ use monitor_web::view::{self, TargetView, version_ends};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{Named, Selection, Status};
-use crate::fleet_view::{Rows, View, fleet_table, is_unhealthy, totals, unreachable_list};
+use crate::args::parse_within;
+use crate::fleet_view::{Rows, RowsArgument, View, fleet_table, is_unhealthy, totals, unreachable_list};
 use crate::forecast::Forecast;
 use crate::local_time::minute;
 use crate::out;
+use crate::selection::{Named, Selection};
 use crate::setup;
 use crate::stopping::stop_on_signal;
-use crate::store::ChosenStore;
+use crate::store::{ChosenStore, StoreArgument};
 use crate::table::{Screen, Tone, wrapped};
 use crate::web_server::pause;
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    #[command(flatten)]
+    pub(crate) rows: RowsArgument,
+    /// Show it again every 5 seconds, or at this interval, until stopped
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5s", value_parser = parse_watch, conflicts_with = "json")]
+    pub(crate) watch: Option<Duration>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_watch(text: &str) -> Result<Duration, String> {
+    parse_within(text, Duration::from_secs(1)..=Duration::from_secs(3_600), "1s to 1h, for example 5s")
+}
 
 pub(crate) async fn run(arguments: &Status) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;

@@ -1,15 +1,29 @@
 //! `runner-monitor web`: the page of a store that another program, or the deployed stack, writes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use clap::Args;
 use monitor_telemetry::SystemClock;
 
 use crate::Outcome;
-use crate::args::Web;
+use crate::args::parse_address;
 use crate::out;
 use crate::setup;
 use crate::stopping::stop_on_signal;
-use crate::web_server::{WebServer, pause};
+use crate::store::StoreArgument;
+use crate::web_server::{PageArguments, WebServer, pause};
+
+#[derive(Debug, Args)]
+pub(crate) struct Web {
+    /// The address to listen on
+    #[arg(value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) page: PageArguments,
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+}
 
 pub(crate) async fn run(arguments: &Web) -> anyhow::Result<Outcome> {
     let store = Arc::new(setup::existing_store(&arguments.store).await?);
