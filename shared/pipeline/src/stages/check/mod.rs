@@ -1,5 +1,7 @@
 //! Check one target: read, ask GitHub, decide, commit.
 
+mod versions;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,13 +20,13 @@ use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::versions::{ASKING_WINDOW, VersionEnd, VersionRecord, known, questions};
+use monitor_domain::versions::VersionRecord;
 use tracing::{debug, info, warn};
 
 use crate::items::{AccessToken, Cursor, Item, LastSeen, Marker};
 use crate::keys::{Key, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
-use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError, VersionAnswer};
+use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
@@ -377,7 +379,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         report: &CredentialReport,
         now: Timestamp,
     ) -> Result<Option<Announced>, StoreError> {
-        let answers = self.ask_about_versions(&fleet.record.target, fleet, credential, observation).await;
+        let answers = versions::ask((self.store, self.source, self.clock), fleet, credential, observation).await;
         if answers.is_empty() {
             return Ok(None);
         }
@@ -520,64 +522,6 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             }
         }
         lookups
-    }
-
-    /// Asks GitHub when the versions of a target's runners end, as far as that is due. One check of the credential's
-    /// targets asks; the others read its answers.
-    async fn ask_about_versions(
-        &self,
-        target: &Target,
-        fleet: &Fleet,
-        credential: &CredentialRecord,
-        observation: &Observation,
-    ) -> Vec<VersionRecord> {
-        let (Outcome::Complete { pages, .. } | Outcome::Short { pages, .. }) = &observation.outcome else {
-            return Vec::new();
-        };
-        if !self.source.answers_version_ends() {
-            return Vec::new();
-        }
-        let fresh = pages.iter().flat_map(|page| match page {
-            ObservedPage::Fresh { runners, .. } => &runners[..],
-            ObservedPage::Unchanged(_) => &[],
-        });
-        let stored =
-            fleet.runners.iter().filter(|runner| !runner.is_gone()).filter_map(|runner| runner.version.as_deref());
-        let now = self.clock.now();
-        let due =
-            questions(&credential.versions, stored.chain(fresh.filter_map(|runner| runner.version.as_deref())), now);
-        if due.is_empty() {
-            return Vec::new();
-        }
-        let window = now.epoch_secs().div_euclid(ASKING_WINDOW.as_secs().cast_signed());
-        let subject = Subject::Credential(credential.id.clone());
-        let marker = Marker { subject, number: window.max(1).unsigned_abs(), nonce: self.clock.random(), at: now };
-        match records::mark(self.store, self.clock, marker).await {
-            Ok(true) => {}
-            Ok(false) => return Vec::new(),
-            Err(error) => {
-                debug!(target_id = %target, %error, "GitHub is not asked about versions now");
-                return Vec::new();
-            }
-        }
-        let mut answers = Vec::new();
-        for version in due {
-            let known = known(&credential.versions, version);
-            let answer = self.source.version_end(target, version, known).await;
-            let is_shared = answer.as_ref().is_err_and(|failure| failure.fault.is_shared());
-            let (version, asked_at) = (version.to_owned(), now);
-            answers.push(match answer {
-                Ok(VersionAnswer { end, tag }) => VersionRecord { version, asked_at, failed: false, end, tag },
-                Err(failure) => {
-                    debug!(target_id = %target, version, %failure, "GitHub does not say when a version ends");
-                    VersionRecord { version, asked_at, failed: true, end: VersionEnd::Unanswered, tag: None }
-                }
-            });
-            if is_shared {
-                break;
-            }
-        }
-        answers
     }
 
     /// Commits what the check shows about the credential. Returns its record and the state-change message to be sent.
