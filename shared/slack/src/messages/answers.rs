@@ -347,6 +347,10 @@ fn rank(runner: &Runner) -> Rank {
     }
 }
 
+fn is_well(runner: &Runner) -> bool {
+    rank(runner) == Rank::Well
+}
+
 fn since(runner: &Runner) -> Timestamp {
     runner.open_outage().map_or(runner.status_since, |outage| outage.started_at)
 }

@@ -11,8 +11,7 @@ impl AnswerBuilder<'_> {
                 ..part(Mark::Info, "No target is monitored")
             }];
         }
-        let mut unwell: Vec<(&Fleet, &Runner)> =
-            with_pools(fleets).filter(|(_, runner)| rank(runner) < Rank::Well).collect();
+        let mut unwell: Vec<(&Fleet, &Runner)> = with_pools(fleets).filter(|(_, runner)| !is_well(runner)).collect();
         unwell.sort_by_key(|(fleet, runner)| (rank(runner), since(runner), fleet.record.target.clone(), runner.id));
         let figures = self.figures_of(fleets);
         let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
@@ -32,9 +31,8 @@ impl AnswerBuilder<'_> {
         let mut sorted: Vec<(&Fleet, Counts)> =
             fleets.iter().map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();
         let order = |(fleet, counts): &(&Fleet, Counts)| {
-            let is_short = fleet.pools.iter().any(|pool| pool.open_outage().is_some());
-            let is_well = counts.down == 0 && counts.online == counts.total && fleet.record.failing.is_none();
-            (is_well && !is_short, std::cmp::Reverse(counts.down), counts.total == 0, fleet.record.target.clone())
+            let has_problem = is_unreachable(fleet) || !fleet.pools_and_runners().all(is_well);
+            (!has_problem, std::cmp::Reverse(counts.down), counts.total == 0, fleet.record.target.clone())
         };
         sorted.sort_by_key(order);
         let line = |(fleet, counts): &(&Fleet, Counts)| {
@@ -57,8 +55,8 @@ impl AnswerBuilder<'_> {
         let target = &fleet.record.target;
         let counts = Counts::of(&fleet.runners);
         let mut runners: Vec<&Runner> = fleet.pools_and_runners().collect();
-        runners.sort_by_key(|runner| (rank(runner), (rank(runner) < Rank::Well).then(|| since(runner)), &runner.name));
-        let is_well = runners.iter().all(|runner| rank(runner) == Rank::Well);
+        runners.sort_by_key(|runner| (rank(runner), (!is_well(runner)).then(|| since(runner)), &runner.name));
+        let is_well = runners.iter().all(|runner| is_well(runner));
         let figures = self.figures_of(std::slice::from_ref(fleet));
         let (title, lead) = match (fleet.seen_at(), counts.total) {
             (None, 0) => ("not checked yet".to_owned(), Line::of("No check of it has succeeded yet.")),

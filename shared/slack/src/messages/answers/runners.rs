@@ -11,7 +11,7 @@ impl AnswerBuilder<'_> {
         found.sort_by_key(|(fleet, runner)| (rank(runner), &runner.name, &fleet.record.target, runner.id));
         let figures = self.figures_of(fleets);
         let title = Line::default().name(asked).text(": ").text(figures.title().replacen("runners ", "", 1));
-        let is_well = found.iter().all(|(_, runner)| rank(runner) == Rank::Well);
+        let is_well = found.iter().all(|(_, runner)| is_well(runner));
         let mut parts: Vec<Section> = self.some_unreachable(fleets).into_iter().collect();
         parts.push(Section {
             brief: figures.brief(),
