@@ -187,13 +187,20 @@ impl Examination<'_> {
             // A muted outage is notified when the mute ends.
             let is_muted = |name: &str| self.model.is_ever_muted(place, name, silence.from_ms, silence.until_ms);
             let within = |at_ms: i64| (from_ms..until_ms).contains(&at_ms);
+            // One that began while its runner flapped is notified only if it lasts, perhaps after Slack is back.
+            let became_notifiable = |outage: &Outage| {
+                let opens = |event: &Event| {
+                    matches!(event, Event::OutageOpened { outage: opened }
+                        if key_of(opened) == key_of(outage) && opened.visibility.is_notified())
+                };
+                let mut opening = changes.iter().filter(|change| change.events.iter().any(opens));
+                opening.next().is_some_and(|change| within(scenario_ms(change.decided_at)))
+            };
             let found: Vec<&Outage> = record
                 .outages
                 .iter()
                 .filter(|outage| {
-                    outage.visibility.is_notified()
-                        && within(scenario_ms(outage.confirmed_at))
-                        && !is_muted(&outage.runner_name)
+                    outage.visibility.is_notified() && became_notifiable(outage) && !is_muted(&outage.runner_name)
                 })
                 .collect();
             if found.is_empty() || silence.until_ms + 45 * MINUTE_MS > self.played.end_ms {
