@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use monitor_config::HostOptions;
 use monitor_domain::fleet::Fleet;
-use monitor_domain::muting::{Authority, MUTE_LENGTHS};
+use monitor_domain::muting::{Authority, MAX_REASON_CHARS, MUTE_LENGTHS};
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::scope::Scope;
@@ -84,7 +84,7 @@ impl Acknowledge {
 pub(crate) async fn mute(arguments: &Mute) -> anyhow::Result<Outcome> {
     let scope = scope(&arguments.what, arguments.target.as_ref())?;
     let reason = arguments.reason.join(" ");
-    let reason = (!reason.is_empty()).then(|| reason.chars().take(200).collect());
+    let reason = (!reason.is_empty()).then(|| reason.chars().take(MAX_REASON_CHARS).collect());
     let command = Command::Mute { scope, lasting_secs: arguments.lasting.as_secs(), reason };
     let store = setup::existing_store(&arguments.store).await?;
     let answered = respond(&store, &command).await?;

@@ -11,6 +11,9 @@ pub const LONGEST_WITHOUT_ADMIN: Duration = Duration::from_secs(86_400);
 /// The lengths that a mute can have; anything else is a mistake.
 pub const MUTE_LENGTHS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
+/// The longest reason stored with a mute, in characters.
+pub const MAX_REASON_CHARS: usize = 200;
+
 /// What a person may mute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {

@@ -1,27 +1,24 @@
 //! The site with sessions: who is answered, how a link opens a session, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod support;
+
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use monitor_access::{AccessKeys, Refusal};
 use monitor_domain::secret::Secret;
-use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::Item;
-use monitor_pipeline::keys::{Key, Put, Query};
-use monitor_pipeline::ports::{Clock as _, PutOutcome, Store, StoreError};
-use monitor_pipeline::testing::doubles::StillClock;
+use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::testing::samples::target_record;
-use monitor_web::{Access, Hosts, Options, router};
-use tokio::sync::watch;
+use monitor_web::{Access, Hosts, Options};
 use tower::ServiceExt as _;
 
+use support::{HOST, Site};
+
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const HOST: &str = "runners.acme.test";
 /// Everything that is answered, except the style.
 const PATHS: [&str; 13] = [
     "/",
@@ -39,44 +36,6 @@ const PATHS: [&str; 13] = [
     "/nothing",
 ];
 const PROBES: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
-
-/// A store that can be down.
-struct Unsteady {
-    store: EmbeddedStore,
-    is_down: AtomicBool,
-}
-
-impl Store for Unsteady {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-        if self.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable("down".to_owned()));
-        }
-        self.store.put(puts).await
-    }
-
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        self.store.get(keys).await
-    }
-
-    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        self.store.list(query).await
-    }
-
-    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
-        self.store.delete(keys).await
-    }
-
-    fn max_batch(&self) -> usize {
-        self.store.max_batch()
-    }
-}
-
-struct Site {
-    store: Arc<Unsteady>,
-    clock: StillClock,
-    router: Router,
-    _stop: watch::Sender<bool>,
-}
 
 struct Answer {
     status: StatusCode,
@@ -96,22 +55,22 @@ impl Answer {
     }
 }
 
-impl Site {
+/// A site with sessions.
+struct WithSessions(Site);
+
+impl WithSessions {
     async fn new(is_https: bool) -> Self {
-        Self::of(Hosts::Named(vec![HOST.to_owned()]), is_https, true).await
+        Self::with(is_https, |_| ()).await
     }
 
-    async fn of(hosts: Hosts, is_https: bool, streams: bool) -> Self {
-        let store = EmbeddedStore::open_in_memory().unwrap();
-        let store = Arc::new(Unsteady { store, is_down: AtomicBool::new(false) });
-        let item = Put::replacing(Item::Target(target_record("acme/web", 3)));
-        assert_eq!(store.put(vec![item]).await, Ok(PutOutcome::Done));
-        let clock = StillClock::default();
-        let (stop, stopped) = watch::channel(false);
-        let access = Some(Access::new(&Secret::new(SECRET), is_https));
-        let github = Arc::new(|target: &_, id| format!("https://github.com/{target}/{id}"));
-        let options = Options { hosts, access, streams, pause: Duration::ZERO, github, stop: stopped };
-        Self { router: router(store.clone(), clock.clone(), options), store, clock, _stop: stop }
+    async fn with(is_https: bool, change: impl FnOnce(&mut Options)) -> Self {
+        let items = vec![Item::Target(target_record("acme/web", 3))];
+        let site = Site::with(items, |options| {
+            options.access = Some(Access::new(&Secret::new(SECRET), is_https));
+            options.pause = Duration::ZERO;
+            change(options);
+        });
+        Self(site.await)
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
@@ -122,7 +81,7 @@ impl Site {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let response = self.0.answer(request.body(Body::from(body)).unwrap()).await;
         let (head, body) = response.into_parts();
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let body = if is_stream { Vec::new() } else { to_bytes(body, usize::MAX).await.unwrap().into() };
@@ -140,7 +99,7 @@ impl Site {
 
     /// A link that was just asked for.
     fn link(&self, number: u64) -> String {
-        AccessKeys::new(&Secret::new(SECRET)).link(number, self.clock.now()).expose().to_owned()
+        AccessKeys::new(&Secret::new(SECRET)).link(number, self.0.clock.now()).expose().to_owned()
     }
 
     async fn status_with(&self, cookie: &str) -> StatusCode {
@@ -150,7 +109,7 @@ impl Site {
 
 #[tokio::test]
 async fn without_a_session_nothing_is_shown_and_the_answer_says_how_to_get_one() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     for path in PATHS.into_iter().chain(PROBES) {
         let answer = site.get(path, &[]).await;
         assert_eq!((answer.status, answer.refusal), (StatusCode::UNAUTHORIZED, None), "{path}");
@@ -166,7 +125,7 @@ async fn without_a_session_nothing_is_shown_and_the_answer_says_how_to_get_one()
 
 #[tokio::test]
 async fn a_link_opens_one_session_by_a_button_and_not_by_a_preview() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let link = site.link(7);
     // However often it is previewed.
     for _ in 0..3 {
@@ -197,7 +156,7 @@ async fn a_link_opens_one_session_by_a_button_and_not_by_a_preview() {
 
 #[tokio::test]
 async fn of_many_who_open_a_link_at_once_one_gets_a_session() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let link = site.link(7);
     let answers = futures_util::future::join_all((0..20).map(|_| site.open(&link))).await;
     let opened = answers.iter().filter(|answer| answer.headers.contains_key("set-cookie")).count();
@@ -206,30 +165,30 @@ async fn of_many_who_open_a_link_at_once_one_gets_a_session() {
 
 #[tokio::test]
 async fn a_link_ends_after_ten_minutes_and_a_session_after_twelve_hours() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let (early, late) = (site.link(1), site.link(2));
-    site.clock.advance(Duration::from_secs(599));
+    site.0.clock.advance(Duration::from_secs(599));
     let cookie = site.open(&early).await.cookie();
-    site.clock.advance(Duration::from_secs(1));
+    site.0.clock.advance(Duration::from_secs(1));
     let ended = site.open(&late).await;
     assert_eq!((ended.status, ended.refusal), (StatusCode::FORBIDDEN, Some(Refusal::Ended)));
     assert_eq!(site.get(&format!("/open?link={late}"), &[]).await.status, StatusCode::FORBIDDEN);
-    site.clock.advance(Duration::from_secs(12 * 3_600 - 2));
+    site.0.clock.advance(Duration::from_secs(12 * 3_600 - 2));
     assert_eq!(site.status_with(&cookie).await, StatusCode::OK);
-    site.clock.advance(Duration::from_secs(1));
+    site.0.clock.advance(Duration::from_secs(1));
     let over = site.get("/", &[("cookie", &cookie)]).await;
     assert_eq!((over.status, over.refusal), (StatusCode::UNAUTHORIZED, None));
     // The clock is set back by a day: the session does not come to life again.
-    site.clock.set_back(Duration::from_secs(86_400));
+    site.0.clock.set_back(Duration::from_secs(86_400));
     let ahead = site.get("/", &[("cookie", &cookie)]).await;
     assert_eq!((ahead.status, ahead.refusal), (StatusCode::UNAUTHORIZED, Some(Refusal::Ahead)));
 }
 
 #[tokio::test]
 async fn what_was_not_made_with_the_secret_for_this_use_is_refused_and_not_repeated() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let other = AccessKeys::new(&Secret::new("rotated"));
-    let now = site.clock.now();
+    let now = site.0.clock.now();
     let own = AccessKeys::new(&Secret::new(SECRET));
     let name = "__Host-runner-monitor";
     for token in [other.session(1, now).expose(), own.link(1, now).expose(), "1.2.3", "", "\u{fffd}"] {
@@ -254,7 +213,7 @@ async fn what_was_not_made_with_the_secret_for_this_use_is_refused_and_not_repea
 #[tokio::test]
 async fn a_cookie_is_secure_if_the_page_is_configured_so_whatever_a_header_says() {
     for (is_https, forwarded) in [(true, "http"), (false, "https")] {
-        let site = Site::new(is_https).await;
+        let site = WithSessions::new(is_https).await;
         let headers = [("x-forwarded-proto", forwarded)];
         let opened = site.send(Method::POST, "/open", &headers, format!("link={}", site.link(1))).await;
         let cookie = opened.header("set-cookie");
@@ -266,7 +225,7 @@ async fn a_cookie_is_secure_if_the_page_is_configured_so_whatever_a_header_says(
 
 #[tokio::test]
 async fn under_a_name_of_this_machine_only_the_probes_are_open_and_no_link_is() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
         for path in PATHS {
             assert_eq!(site.get(path, &[("host", host)]).await.status, StatusCode::UNAUTHORIZED, "{host}{path}");
@@ -288,7 +247,11 @@ async fn under_a_name_of_this_machine_only_the_probes_are_open_and_no_link_is() 
 
 #[tokio::test]
 async fn behind_a_gateway_every_host_is_the_pages_and_nothing_is_public() {
-    let site = Site::of(Hosts::Any, true, false).await;
+    let site = WithSessions::with(true, |options| {
+        options.hosts = Hosts::Any;
+        options.streams = false;
+    })
+    .await;
     for host in ["abcdefghij.execute-api.eu-central-1.amazonaws.com", "localhost", "127.0.0.1"] {
         for path in PATHS.into_iter().chain(PROBES) {
             assert_eq!(site.get(path, &[("host", host)]).await.status, StatusCode::UNAUTHORIZED, "{host}{path}");
@@ -302,12 +265,12 @@ async fn behind_a_gateway_every_host_is_the_pages_and_nothing_is_public() {
 
 #[tokio::test(start_paused = true)]
 async fn strangers_who_send_forms_slowly_keep_no_reader_waiting() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let cookie = site.open(&site.link(1)).await.cookie();
     let slow = || {
         let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
         let request = Request::post("/open").header("host", HOST).body(body).unwrap();
-        tokio::spawn(site.router.clone().oneshot(request))
+        tokio::spawn(site.0.router.clone().oneshot(request))
     };
     let forms: Vec<_> = (0..200).map(|_| slow()).collect();
     tokio::task::yield_now().await;
@@ -321,12 +284,12 @@ async fn strangers_who_send_forms_slowly_keep_no_reader_waiting() {
 
 #[tokio::test]
 async fn a_link_that_cannot_be_marked_as_used_opens_nothing_and_can_be_tried_again() {
-    let site = Site::new(true).await;
+    let site = WithSessions::new(true).await;
     let link = site.link(1);
-    site.store.is_down.store(true, Ordering::SeqCst);
+    site.0.store.is_down.store(true, Ordering::SeqCst);
     let failed = site.open(&link).await;
     assert_eq!((failed.status, failed.refusal), (StatusCode::SERVICE_UNAVAILABLE, None));
     assert!(!failed.headers.contains_key("set-cookie"));
-    site.store.is_down.store(false, Ordering::SeqCst);
+    site.0.store.is_down.store(false, Ordering::SeqCst);
     assert_eq!(site.open(&link).await.status, StatusCode::SEE_OTHER);
 }

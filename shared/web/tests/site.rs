@@ -1,13 +1,13 @@
 //! The site over an embedded store: what it answers, to whom, and how often it reads the store.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod support;
+
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response, StatusCode};
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use monitor_domain::fleet::TargetRecord;
@@ -15,101 +15,12 @@ use monitor_domain::outage::Ending;
 use monitor_domain::runner::{Down, Health, Runner, Status};
 use monitor_domain::subject::Subject;
 use monitor_domain::watchlist::Watchlist;
-use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Item, LastSeen, OutageItem, RunnerItem};
-use monitor_pipeline::keys::{Key, Put, Query};
-use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
-use monitor_pipeline::testing::doubles::StillClock;
+use monitor_pipeline::keys::Put;
+use monitor_pipeline::ports::{PutOutcome, Store};
 use monitor_pipeline::testing::samples::{at, cursor, ended, outage, runner, target, target_record};
-use monitor_web::{Hosts, Options, router};
-use tokio::sync::watch;
-use tower::ServiceExt as _;
 
-/// A store that counts how often the list of targets is read.
-struct Counted {
-    store: EmbeddedStore,
-    lists: AtomicUsize,
-}
-
-impl Store for Counted {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-        self.store.put(puts).await
-    }
-
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        self.store.get(keys).await
-    }
-
-    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
-        self.lists.fetch_add(usize::from(matches!(query, Query::Targets)), Ordering::SeqCst);
-        self.store.list(query).await
-    }
-
-    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
-        self.store.delete(keys).await
-    }
-
-    fn max_batch(&self) -> usize {
-        self.store.max_batch()
-    }
-}
-
-/// A site with its store and clock.
-struct Site {
-    store: Arc<Counted>,
-    router: Router,
-    _stop: watch::Sender<bool>,
-}
-
-/// The present of every test.
-const NOW_SECS: u64 = 100_000;
-
-impl Site {
-    async fn new(items: Vec<Item>) -> Self {
-        Self::with_pause(items, Duration::from_millis(50)).await
-    }
-
-    async fn with_pause(items: Vec<Item>, pause: Duration) -> Self {
-        let store = Arc::new(Counted { store: EmbeddedStore::open_in_memory().unwrap(), lists: AtomicUsize::new(0) });
-        for item in items {
-            assert_eq!(store.put(vec![Put::replacing(item)]).await, Ok(PutOutcome::Done));
-        }
-        let clock = StillClock::default();
-        clock.set_forward(at(NOW_SECS).since(monitor_pipeline::ports::Clock::now(&clock)));
-        let (stop, stopped) = watch::channel(false);
-        let options = Options {
-            hosts: Hosts::Named(vec!["runners.acme.test".to_owned()]),
-            access: None,
-            streams: true,
-            pause,
-            github: Arc::new(|target, id| format!("https://github.com/{target}/{id}")),
-            stop: stopped,
-        };
-        let router = router(store.clone(), clock, options);
-        Self { store, router, _stop: stop }
-    }
-
-    async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
-        let mut request = Request::get(path).header("host", "localhost:8080");
-        for (name, value) in headers {
-            request
-                .headers_mut()
-                .unwrap()
-                .insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-        }
-        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
-    }
-
-    async fn page(&self, path: &str) -> (StatusCode, String) {
-        let response = self.ask(path, &[]).await;
-        let status = response.status();
-        (status, String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().into()).unwrap())
-    }
-
-    async fn json(&self, path: &str) -> serde_json::Value {
-        serde_json::from_str(&self.page(path).await.1).unwrap()
-    }
-}
+use support::{NOW_SECS, Site};
 
 fn record(name: &str) -> Item {
     Item::Target(TargetRecord {
@@ -227,7 +138,7 @@ async fn what_does_not_exist_is_not_found() {
         assert_eq!(site.page(path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     let request = Request::post("/").header("host", "localhost").body(Body::empty()).unwrap();
-    assert_eq!(site.router.clone().oneshot(request).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(site.answer(request).await.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]
@@ -264,7 +175,7 @@ async fn an_answer_that_the_client_has_is_not_sent_again() {
 async fn two_hundred_open_pages_read_the_store_once() {
     let mut items = vec![record("acme/web"), item("acme/web", healthy(1, "web-1", Status::Idle))];
     items.extend(ticked(&["acme/web"]));
-    let site = Site::with_pause(items, Duration::from_secs(600)).await;
+    let site = Site::with(items, |options| options.pause = Duration::from_secs(600)).await;
     let answers = join_all((0..200).map(|_| site.page("/"))).await;
     assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
     assert_eq!(site.store.lists.load(Ordering::SeqCst), 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_domain::muting::MUTE_LENGTHS;
+use monitor_domain::muting::{MAX_REASON_CHARS, MUTE_LENGTHS};
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::parse_duration;
@@ -12,8 +12,6 @@ use super::{Asked, Verb};
 
 /// GitHub allows names of 64 and labels of 256 characters.
 const MAX_NAME_CHARS: usize = 300;
-/// The longest reason stored with a mute.
-const MAX_REASON_CHARS: usize = 200;
 
 /// A command that cannot be carried out as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
