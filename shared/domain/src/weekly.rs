@@ -152,7 +152,7 @@ pub struct ReportedVersion {
 pub struct ReportedRemoval {
     /// Its target.
     pub target: Target,
-    /// Its name.
+    /// Its name, as GitHub displays it.
     pub runner: String,
     /// When GitHub removes it at the earliest.
     pub earliest: Timestamp,
