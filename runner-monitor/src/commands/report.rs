@@ -8,11 +8,11 @@ use monitor_domain::availability::{Availability, RunnerReport, Span, TargetRepor
 use monitor_domain::fleet::Fleet;
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{parse_duration, spoken_duration};
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::monitoring::watched;
 use monitor_pipeline::ports::Clock;
 use monitor_pipeline::records::{StoredMonitor, read_monitor};
 use monitor_telemetry::SystemClock;
-use monitor_web::history::{TargetHistory, Unobserved};
 use monitor_web::text::{counted, one_line, percent};
 use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: &Report) -> anyhow::Result<Outcome> {
     let mut reports = Vec::new();
     let is_meant = |target: &&Target| named.is_empty() || named.iter().any(|spec| spec.covers(target));
     for target in targets.iter().filter(is_meant) {
-        let history = TargetHistory::read(&store, target, &unobserved).await?;
+        let history = TargetHistory::read(&store, target, &unobserved, span.from).await?;
         reports.push((history.report(span), history.fleet));
     }
     if arguments.json {

@@ -1,6 +1,7 @@
 //! The JSON Schema of the configuration file, for editors.
 
 use monitor_domain::policy::{self, Accepts, PolicyKey};
+use monitor_domain::weekly::WEEKDAYS;
 use serde_json::{Map, Value, json};
 
 use crate::reference::{
@@ -80,9 +81,23 @@ fn of_policy() -> Value {
     of_a_target.insert("pools".to_owned(), pools.clone());
     let mut whole = of_a_target.clone();
     whole.insert("targets".to_owned(), by_name(object(of_a_target)));
+    whole.insert("report".to_owned(), report());
     whole.insert("labels".to_owned(), by_name(object(of_runners.clone())));
     whole.insert("runners".to_owned(), by_name(object(of_runners)));
     object(whole)
+}
+
+fn report() -> Value {
+    json!({
+        "description": "When the weekly report is sent, in UTC [default: never]",
+        "type": "object",
+        "required": ["day", "hour"],
+        "additionalProperties": false,
+        "properties": {
+            "day": { "enum": WEEKDAYS },
+            "hour": { "type": "integer", "minimum": 0, "maximum": 23 },
+        },
+    })
 }
 
 fn keys(is_allowed: impl Fn(&PolicyKey) -> bool) -> Map<String, Value> {

@@ -103,6 +103,11 @@ impl Availability {
     pub fn ratio(self) -> Option<f64> {
         (!self.observed.is_zero()).then(|| 1.0 - self.down.as_secs_f64() / self.observed.as_secs_f64())
     }
+
+    /// The ratio for people, rounded down: `100.00 %` means that there was no outage.
+    pub fn percent(self) -> Option<String> {
+        self.ratio().map(|ratio| format!("{:.2} %", (ratio * 10_000.0).floor() / 100.0))
+    }
 }
 
 /// A runner in a report.

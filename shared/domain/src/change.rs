@@ -12,6 +12,7 @@ use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
 use crate::versions::VersionEnd;
+use crate::weekly::WeeklyReport;
 
 /// The shortest time for which a store keeps a change that notifies nobody and concerns no outage. A store may delete
 /// older ones, one by one and in any order.
@@ -302,6 +303,11 @@ pub enum Event {
         /// The first tick after the gap.
         until: Timestamp,
     },
+    /// The weekly report was due.
+    WeekReported {
+        /// What it says.
+        report: Box<WeeklyReport>,
+    },
     /// An event written by a later release.
     #[serde(other)]
     Unrecognised,
@@ -359,7 +365,8 @@ impl Event {
             | Event::TargetsRemoved { .. }
             | Event::EmptyListRefused { .. }
             | Event::ListRestored { .. }
-            | Event::Unwatched { .. } => true,
+            | Event::Unwatched { .. }
+            | Event::WeekReported { .. } => true,
             Event::MonitoringStarted
             | Event::Registered { .. }
             | Event::Reregistered { .. }

@@ -27,3 +27,4 @@ pub mod target;
 pub mod time;
 pub mod versions;
 pub mod watchlist;
+pub mod weekly;

@@ -10,6 +10,7 @@ use crate::runner::{RunnerId, Status};
 use crate::subject::{Revision, Subject};
 use crate::target::Target;
 use crate::time::Timestamp;
+use crate::weekly::WeeklyReport;
 
 /// Everything that one message says about one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +170,11 @@ pub enum NotificationItem {
         /// The first tick after the gap.
         until: Timestamp,
     },
+    /// The weekly report.
+    WeekReported {
+        /// What it says.
+        report: Box<WeeklyReport>,
+    },
     /// Targets were added to the list.
     TargetsAdded {
         /// The added targets.
@@ -312,6 +318,8 @@ struct Derivation {
     again_since: Option<Timestamp>,
     /// Items of which at most one of each kind is notified, the latest.
     single: Vec<NotificationItem>,
+    /// One per week, earliest first.
+    reports: Vec<NotificationItem>,
     unresolved: Vec<UnresolvedItem>,
     resolved: Vec<ResolvedItem>,
     added: Vec<Target>,
@@ -444,6 +452,9 @@ impl Derivation {
             Event::Unwatched { from, until } => {
                 self.single.push(NotificationItem::Unwatched { from: *from, until: *until })
             }
+            Event::WeekReported { report } => {
+                self.reports.push(NotificationItem::WeekReported { report: report.clone() })
+            }
             _ => {}
         }
     }
@@ -490,6 +501,7 @@ impl Derivation {
             dropped,
             again_since,
             single,
+            mut reports,
             unresolved,
             resolved,
             added,
@@ -593,6 +605,7 @@ impl Derivation {
         if !added.is_empty() {
             items.push(NotificationItem::TargetsAdded { targets: added, total });
         }
+        items.append(&mut reports);
         items
     }
 }

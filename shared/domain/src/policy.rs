@@ -11,6 +11,7 @@ use wildmatch::WildMatch;
 use crate::pool::{PoolAlerts, PoolRule};
 use crate::quote::shown;
 use crate::target::{Target, TargetSpec};
+use crate::weekly::ReportTime;
 
 pub use document::PolicyDocument;
 use document::Sections;
@@ -80,6 +81,7 @@ pub struct Policy {
     base: Thresholds,
     ignore: Vec<WildMatch>,
     pools: Vec<PoolRule>,
+    report: Option<ReportTime>,
     targets: Vec<(WildMatch, PolicyOverrides)>,
     labels: Vec<(WildMatch, PolicyOverrides)>,
     runners: Vec<(WildMatch, PolicyOverrides)>,
@@ -128,6 +130,7 @@ struct PolicyOverrides {
     max_repeats: Option<u32>,
     ignore: Vec<String>,
     pools: Vec<PoolRule>,
+    report: Option<ReportTime>,
 }
 
 impl PolicyOverrides {
@@ -206,6 +209,7 @@ impl Policy {
             default_channel: None,
             ignore: own.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
             pools: own.pools,
+            report: own.report,
             targets: ranked(targets),
             labels: ranked(labels),
             runners: ranked(runners),
@@ -215,6 +219,11 @@ impl Policy {
     /// The thresholds that apply if no more specific rule does.
     pub fn base(&self) -> &Thresholds {
         &self.base
+    }
+
+    /// When the weekly report is due; `None` if none is wanted.
+    pub fn report(&self) -> Option<ReportTime> {
+        self.report
     }
 
     /// The same policy with another default for `unreachableAfter`.

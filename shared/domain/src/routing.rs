@@ -118,6 +118,7 @@ fn portions<'p>(
         | NotificationItem::EmptyListRefused { .. }
         | NotificationItem::ListRestored { .. }
         | NotificationItem::Unwatched { .. }
+        | NotificationItem::WeekReported { .. }
         | NotificationItem::TargetsAdded { .. }
         | NotificationItem::TargetsRemoved { .. } => vec![(policy.channel(), item.clone())],
     }

@@ -11,6 +11,7 @@ use crate::observation::{Failure, Fault};
 use crate::subject::{Revision, Subject};
 use crate::target::{Target, TargetId, TargetSpec};
 use crate::time::Timestamp;
+use crate::weekly::WeeklyReport;
 
 /// The number of dropped targets that one tick closes. Closing the thousands of a whole account at once would stall the
 /// tick.
@@ -44,6 +45,9 @@ pub struct Watchlist {
     /// The entries that could not be resolved at the last tick, in the order of the configured list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<UnresolvedEntry>,
+    /// The end of the last week that was reported, or for which there was nothing to report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_until: Option<Timestamp>,
 }
 
 /// An entry of the configured list (`acme/*`) whose repositories could not be listed.
@@ -167,6 +171,7 @@ pub fn tick(
         missing,
         empty_refused,
         unresolved,
+        reported_until: known.reported_until,
     };
     let change = (watchlist != known || !events.is_empty()).then(|| {
         watchlist.revision = known.revision.next();
@@ -186,6 +191,28 @@ pub fn tick(
         watchlist.last_notifiable = watchlist.revision;
     }
     Tick { watchlist, change }
+}
+
+/// The list and the change that report a week; `None` means that there is nothing to report about it.
+pub fn report_week(
+    list: &Watchlist,
+    until: Timestamp,
+    report: Option<WeeklyReport>,
+    (now, nonce): (Timestamp, u64),
+) -> (Watchlist, Change) {
+    let revision = list.revision.next();
+    let change = Change {
+        subject: Subject::Monitor,
+        revision,
+        nonce,
+        decided_at: now,
+        observed_at: now,
+        counts: Counts::default(),
+        more: false,
+        events: report.map(|report| Event::WeekReported { report: Box::new(report) }).into_iter().collect(),
+    };
+    let last_notifiable = if change.is_notifiable() { revision } else { list.last_notifiable };
+    (Watchlist { revision, last_notifiable, reported_until: Some(until), ..list.clone() }, change)
 }
 
 /// The entries that cannot be resolved now. Adds the events of these, and of the ones that can be resolved again.

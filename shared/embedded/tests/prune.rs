@@ -1,6 +1,8 @@
 //! Housekeeping deletes history that was notified long ago, and nothing that is still needed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use monitor_domain::change::{Event, RunnerName};
 use monitor_domain::fleet::TargetRecord;
 use monitor_domain::runner::RunnerId;
@@ -9,6 +11,8 @@ use monitor_embedded::store::EmbeddedStore;
 use monitor_pipeline::items::{Delivered, Item, SendEnding};
 use monitor_pipeline::keys::{Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store};
+use monitor_pipeline::records::changes_since;
+use monitor_pipeline::testing::doubles::FaultyStore;
 use monitor_pipeline::testing::samples::{
     acknowledgement, at, change, claim, cursor, marker, mute, outage_item, sent, subject, target_record,
 };
@@ -180,4 +184,27 @@ async fn an_unreadable_row_does_not_block_the_deletion_of_others() {
     assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
     assert_eq!(revisions(&store, "acme/web").await.len(), 20, "it is unknown which changes are pending");
     assert!(revisions(&store, "acme/zoo").await.is_empty());
+}
+
+#[tokio::test]
+async fn of_a_long_history_only_the_end_is_read() {
+    let store = EmbeddedStore::open_in_memory().unwrap();
+    put(&store, history("acme/web", 8_000, 0)).await;
+    let counted = FaultyStore::over(&store);
+    let (of, last) = (subject("acme/web"), Revision(8_000));
+    for minutes in [0, 1, 300, 4_000, 7_400, 7_999, 9_000] {
+        let since = at(minutes * 60);
+        let read = changes_since(&counted, &of, last, since, |_| true).await.unwrap();
+        let wanted =
+            (1..=8_000).filter(|revision| change("acme/web", *revision, Event::MonitoringStarted).decided_at >= since);
+        let wanted = wanted.count();
+        assert!(read.len() >= wanted && read.len() <= wanted + 60 + 500, "{} of {wanted}", read.len());
+        assert!(read.is_empty() || read.last().map(|change| change.revision) == Some(last));
+        let requests = counted.take_requests();
+        assert!(requests.reads <= 8 + u32::try_from(read.len() / 500).unwrap(), "{requests:?}");
+    }
+    // Of a time longer ago than quiet changes are kept everything is read.
+    let all =
+        changes_since(&counted, &of, last, at(0).minus(Duration::from_secs(40 * 86_400)), |_| true).await.unwrap();
+    assert_eq!((all.len(), counted.take_requests().reads), (8_000, 18));
 }

@@ -278,6 +278,9 @@ impl From<&Event> for ChangeSummary {
             Event::Unwatched { from, until } => {
                 Self { since: Some(*from), until: Some(*until), ..change("monitorAbsent") }
             }
+            Event::WeekReported { report } => {
+                Self { since: Some(report.from), until: Some(report.until), ..change("weekReported") }
+            }
             Event::Unrecognised => change("unrecognised"),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use monitor_domain::change::{Change, Event};
+use monitor_domain::change::{Change, Event, QUIET_CHANGES_KEPT};
 use monitor_domain::decision::{Commit, Decision, Handled};
 use monitor_domain::fleet::{CredentialRecord, Fleet, TargetRecord};
 use monitor_domain::outage::{Outage, OutageId};
@@ -459,6 +459,37 @@ pub async fn changes_after(
             _ => return Ok(changes),
         }
     }
+}
+
+/// How much earlier than asked for changes are read: the clocks of two machines may differ.
+const EARLIER: Duration = Duration::from_secs(3_600);
+
+/// The changes since a time, like [`changes_after`]. `last` is the last revision. Of a long history only the end is
+/// read.
+pub async fn changes_since(
+    store: &impl Store,
+    subject: &Subject,
+    last: Revision,
+    since: Timestamp,
+    keep: impl Fn(&Event) -> bool,
+) -> Result<Vec<Change>, StoreError> {
+    let (mut before, mut after) = (0, last.0);
+    let is_long = |before: u64, after: u64| after - before > CHANGES_PER_READ as u64;
+    let newest = if is_long(before, after) { change_at(store, subject, last).await? } else { None };
+    // Of earlier times quiet changes are missing, so that a missing one does not show on which side of `since` it was.
+    let is_complete = newest.is_some_and(|newest| newest.since(since) < QUIET_CHANGES_KEPT);
+    while is_complete && is_long(before, after) {
+        let middle = before + (after - before) / 2;
+        let at = change_at(store, subject, Revision(middle)).await?;
+        if at.is_some_and(|at| at >= since.minus(EARLIER)) { after = middle } else { before = middle }
+    }
+    changes_after(store, subject, Revision(before), keep).await
+}
+
+/// When a change was decided; `None` if it is missing.
+async fn change_at(store: &impl Store, subject: &Subject, revision: Revision) -> Result<Option<Timestamp>, StoreError> {
+    let found = store.get(&[Key::Change(subject.clone(), revision)]).await?;
+    Ok(found.iter().find_map(|item| if let Item::Change(change) = item { Some(change.decided_at) } else { None }))
 }
 
 /// When GitHub gives no more jobs to versions of the runner, as it answered last about each, for the credentials that

@@ -14,6 +14,7 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::weekly::{PlannedChecks, ReportRow, ReportedRemoval, ReportedVersion, Shortlist, WeeklyReport};
 use monitor_pipeline::ports::Form;
 use monitor_slack::{WebBase, open_in, render, render_console, render_live, with_buttons};
 use proptest::collection::vec;
@@ -160,6 +161,7 @@ fn item() -> impl Strategy<Value = NotificationItem> {
         (moment(), moment()).prop_map(|(since, until)| NotificationItem::ReachableAgain { since, until }),
         (moment(), moment()).prop_map(|(expires_at, raised_at)| NotificationItem::Expiring { expires_at, raised_at }),
         (moment(), moment()).prop_map(|(from, until)| NotificationItem::Unwatched { from, until }),
+        week_reported(),
         unresolved,
         resolved,
         any::<u32>().prop_map(|kept| NotificationItem::EmptyListRefused { kept }),
@@ -169,6 +171,58 @@ fn item() -> impl Strategy<Value = NotificationItem> {
         (vec(target(), 0..60), any::<u32>())
             .prop_map(|(targets, total)| NotificationItem::TargetsRemoved { targets, total }),
     ]
+}
+
+fn week_reported() -> impl Strategy<Value = NotificationItem> {
+    let row = || {
+        (target(), text(), any::<u64>(), any::<u64>(), any::<u32>()).prop_map(
+            |(target, name, observed_secs, down_secs, outages)| ReportRow {
+                target,
+                name,
+                observed_secs,
+                down_secs,
+                outages,
+            },
+        )
+    };
+    let rows = || (vec(row(), 0..11), any::<u32>()).prop_map(|(shown, more)| Shortlist { shown, more });
+    let version = (text(), moment(), any::<u32>(), any::<u32>())
+        .prop_map(|(version, ends_at, runners, targets)| ReportedVersion { version, ends_at, runners, targets });
+    let removal = (target(), text(), moment()).prop_map(|(target, runner, earliest)| ReportedRemoval {
+        target,
+        runner,
+        earliest,
+    });
+    let versions = (vec(version, 0..11), any::<u32>()).prop_map(|(shown, more)| Shortlist { shown, more });
+    let removals = (vec(removal, 0..11), any::<u32>()).prop_map(|(shown, more)| Shortlist { shown, more });
+    let lists = (rows(), rows(), rows(), versions, removals);
+    (moment(), moment(), any::<[u32; 6]>(), any::<[u64; 3]>(), lists).prop_map(|(from, until, counts, secs, lists)| {
+        let [targets, unread, runners, outages, recovered, pools] = counts;
+        let [observed_secs, down_secs, recovery_secs] = secs;
+        let checks = Some(PlannedChecks { planned: observed_secs, missed: down_secs });
+        let (worst_targets, worst_pools, worst_runners, versions, removals) = lists;
+        NotificationItem::WeekReported {
+            report: Box::new(WeeklyReport {
+                from,
+                until,
+                targets,
+                unread,
+                runners,
+                observed_secs,
+                down_secs,
+                outages,
+                recovered,
+                recovery_secs,
+                checks,
+                pools,
+                worst_targets,
+                worst_pools,
+                worst_runners,
+                versions,
+                removals,
+            }),
+        }
+    })
 }
 
 fn notification() -> impl Strategy<Value = Notification> {

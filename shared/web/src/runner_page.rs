@@ -7,9 +7,9 @@ use monitor_domain::availability::{Availability, RunnerReport, Span};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::history::{Stretch, TargetHistory};
 use monitor_pipeline::items::{Acknowledgement, Mute};
 
-use crate::history::{Stretch, TargetHistory};
 use crate::layout::{Place, labels, mark, own_health, page, since, state, target_link, time};
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;

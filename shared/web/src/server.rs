@@ -23,6 +23,8 @@ use maud::html;
 use monitor_access::OPEN_PATH;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::ports::{Clock, Store, StoreError};
 use monitor_pipeline::records::{read_acknowledgements, read_mutes};
 use serde_json::json;
@@ -31,7 +33,6 @@ use tracing::warn;
 
 use crate::access::Access;
 use crate::fleet_page::{self, fleet_page, paged};
-use crate::history::{TargetHistory, Unobserved};
 use crate::layout::{Place, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
@@ -264,7 +265,8 @@ impl<S: Store, C: Clock> Site<S, C> {
     async fn history(&self, snapshot: &Snapshot, target: &Target) -> Result<TargetHistory, StoreError> {
         let store = self.snapshots.store();
         let unobserved = Unobserved::read(store, &snapshot.monitoring.monitor, snapshot.now()).await?;
-        TargetHistory::read(store, target, &unobserved).await
+        // The page shows 90 days, which is longer than quiet changes are kept.
+        TargetHistory::read(store, target, &unobserved, Timestamp::default()).await
     }
 
     async fn target(&self, name: &str) -> Result<Response, StoreError> {

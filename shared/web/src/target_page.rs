@@ -7,9 +7,9 @@ use monitor_domain::availability::{Span, TargetReport};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::runner::Runner;
 use monitor_domain::time::{Timestamp, spoken_duration};
+use monitor_pipeline::history::{TargetHistory, Utilisation};
 
 use crate::fleet_page::{meter, of_runners, runner_table};
-use crate::history::{TargetHistory, Utilisation};
 use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;

@@ -54,9 +54,7 @@ pub fn grouped(count: usize) -> String {
 
 /// The available part of the observed time. 100 % means that there was no outage.
 pub fn percent(availability: Availability) -> String {
-    // Rounded down: 100 % means that there was no outage.
-    let rounded = |ratio: f64| (ratio * 10_000.0).floor() / 100.0;
-    availability.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{:.2} %", rounded(ratio)))
+    availability.percent().unwrap_or_else(|| "–".to_owned())
 }
 
 #[cfg(test)]

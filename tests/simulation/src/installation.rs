@@ -6,6 +6,7 @@ use std::time::Duration;
 use monitor_domain::muting::Authority;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::weekly::WEEKDAYS;
 use monitor_pipeline::commands::{Asker, Command};
 use monitor_pipeline::messages::{CheckJob, StateChange};
 use monitor_pipeline::person::PersonId;
@@ -102,8 +103,11 @@ impl Installation {
             true => format!(r#","pools":{{"{POOL_LABEL}":{{"minimumOnline":{POOL_MINIMUM}}}}}"#),
             false => String::new(),
         };
+        let report = rules.report.map_or_else(String::new, |(day, hour)| {
+            format!(r#","report":{{"day":"{}","hour":{hour}}}"#, WEEKDAYS[day])
+        });
         let json = format!(
-            r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}{pools}}}"#,
+            r#"{{"failureThreshold":{},"onRemoved":"{removed}","repeatInterval":"{remind}m","maxRepeats":{reminders}{pools}{report}}}"#,
             rules.failure_threshold
         );
         // Never the default in its place: the scenario would have another policy than the model.

@@ -12,6 +12,8 @@ pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// A day in milliseconds.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
+/// A week in hours.
+pub const WEEK_HOURS: i64 = 7 * 24;
 /// How long GitHub keeps a runner that does not connect.
 pub const KEPT_MS: i64 = 14 * DAY_MS;
 /// The targets of every scenario. The last is the only repository of its account, is found by `late/*`, and does not
@@ -188,6 +190,8 @@ pub struct Scenario {
     pub crashes: Vec<u64>,
     /// The ends of versions. `None`: GitHub is an Enterprise Server, which names none.
     pub version_ends: Option<VersionEnds>,
+    /// When the policy's weekly report is due: hours after the start of the scenario, modulo a week.
+    pub report: Option<i64>,
 }
 
 /// The calm time at the end of a scenario: no fault, and no new event.
@@ -233,7 +237,7 @@ impl Scenario {
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
-        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None }
+        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None, report: None }
     }
 
     /// The same scenario on github.com: with versions that end or change, runners that update themselves, and, if it is
@@ -273,6 +277,9 @@ impl Scenario {
             }
         }
         self.operations.sort_by_key(|operation| operation.at_ms);
+        let chance = &mut Chance::new(self.seed ^ 0x3ee7);
+        let hours = (busy_ms / HOUR_MS).clamp(1, WEEK_HOURS).unsigned_abs();
+        self.report = (chance.below(3) > 0).then(|| i64::try_from(chance.below(hours)).unwrap_or(0));
         self
     }
 
@@ -298,6 +305,7 @@ impl Scenario {
             windows: Vec::new(),
             crashes: Vec::new(),
             version_ends: None,
+            report: None,
         }
     }
 }

@@ -196,6 +196,7 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
         NotificationItem::EmptyListRefused { .. } => "empty list refused",
         NotificationItem::ListRestored { .. } => "list restored",
         NotificationItem::Unwatched { .. } => "unwatched",
+        NotificationItem::WeekReported { .. } => "week reported",
         NotificationItem::TargetsAdded { .. } => "targets added",
         NotificationItem::TargetsRemoved { .. } => "targets removed",
     }

@@ -14,10 +14,10 @@ use monitor_pipeline::stages::Disposition;
 
 use crate::faults::{Fault, Faults, Stage, Struck};
 use crate::installation::{INTERVAL_MS, Installation, check, notify, respond, schedule};
-use crate::machine::{Shared, Wake};
+use crate::machine::{Shared, Wake, day_and_hour};
 use crate::operations::{HOUR_MS, MINUTE_MS, Scenario};
 use crate::store::{SimulatedStore, Stored};
-use crate::world::{TrueRunner, World};
+use crate::world::{Rules, TrueRunner, World};
 
 /// The timeout of a function. SQS hides its message for six times as long.
 const FUNCTION_TIMEOUT_MS: i64 = 60_000;
@@ -118,6 +118,10 @@ impl Player<'_> {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
             machine.world.set_version_ends(self.scenario.version_ends.clone());
+            if let Some(hours) = self.scenario.report {
+                let rules = Rules { report: Some(day_and_hour(hours)), ..machine.world.rules };
+                machine.world.set_rules(0, rules);
+            }
             for (number, operation) in self.scenario.operations.iter().enumerate() {
                 machine.at(operation.at_ms, Wake::Operation(number));
             }

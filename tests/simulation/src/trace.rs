@@ -14,6 +14,9 @@ use crate::many::Sum;
 /// Prints the events of a scenario, the windows of its faults, and the violated invariants.
 pub(crate) fn scenario(scenario: &Scenario, violations: &[Violation]) {
     println!("\nScenario of seed {}, {} h, on the {:?} store:", scenario.seed, scenario.hours, scenario.store);
+    if let Some(hours) = scenario.report {
+        println!("  a weekly report is due {hours} h after the start");
+    }
     scenario.operations.iter().for_each(|operation| println!("  {operation}"));
     for window in &scenario.windows {
         let [from, until] = [window.from_ms, window.until_ms].map(|ms| ms / MINUTE_MS);
@@ -29,6 +32,10 @@ pub(crate) fn scenario(scenario: &Scenario, violations: &[Violation]) {
 
 /// Prints all changes of the targets, each attempt to notify, and every message that Slack accepted.
 pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
+    println!("\nmonitor:");
+    for change in changes_of(played, Subject::Monitor)? {
+        println!("  {:>3} {}: {:?}", change.revision.0, moment(scenario_ms(change.decided_at)), change.events);
+    }
     for name in TARGETS {
         let target: Target = name.parse()?;
         println!("\n{name}:");

@@ -243,11 +243,13 @@ pub struct Rules {
     pub alert_on_removed: bool,
     /// Whether `pools` has one of the permanent runners, of which [`POOL_MINIMUM`] must be online.
     pub has_pool: bool,
+    /// `report`: the day and the hour, if there is one.
+    pub report: Option<(usize, i64)>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { failure_threshold: 3, alert_on_removed: true, has_pool: false }
+        Self { failure_threshold: 3, alert_on_removed: true, has_pool: false, report: None }
     }
 }
 

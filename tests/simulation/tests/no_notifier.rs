@@ -30,6 +30,7 @@ fn scenario(store: StoreKind) -> Scenario {
         windows: Vec::new(),
         crashes: Vec::new(),
         version_ends: None,
+        report: None,
     }
 }
 

@@ -24,6 +24,7 @@ fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
         windows: Vec::new(),
         crashes: Vec::new(),
         version_ends: None,
+        report: None,
     }
 }
 

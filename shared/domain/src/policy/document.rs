@@ -12,10 +12,13 @@ use super::{LONGEST_KEY, OnRemoved, PolicyFault, PolicyOverrides, is_channel};
 use crate::pool::{Minimum, PoolAlerts, PoolRule};
 use crate::quote::{holds_secret, shown};
 use crate::time::parse_duration;
+use crate::weekly::{ReportTime, WEEKDAYS};
 
 const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
 /// The section with pools, at the top level and in targets.
 const POOLS: &str = "pools";
+/// The weekly report, at the top level only.
+const REPORT: &str = "report";
 const EXAMPLE: &str = r#"{"failureThreshold":2,"unreachableAfter":"20m"}"#;
 
 /// A policy as written; every part is optional.
@@ -136,6 +139,11 @@ impl Reader<'_> {
                 }
             } else if name == POOLS && level != Level::Runner {
                 read.pools = self.pools(&place, written);
+            } else if name == REPORT && level == Level::Policy {
+                read.report = read_report(written).unwrap_or_else(|fault| {
+                    self.fault(&place, fault);
+                    None
+                });
             } else if !(level == Level::Policy && SECTIONS.contains(&&**name)) {
                 self.fault(&place, unknown(name, level));
             }
@@ -202,6 +210,41 @@ fn read_pool(written_labels: &str, rule: &Raw) -> Result<PoolRule, String> {
     Ok(PoolRule { labels, minimum, alerts })
 }
 
+fn read_report(written: &Raw) -> Result<Option<ReportTime>, String> {
+    const EXAMPLE: &str = r#"{"day":"monday","hour":9}"#;
+    let entries = match written {
+        Raw::Object(entries) => entries,
+        Raw::Null => return Ok(None),
+        other => return Err(format!("must be an object with a day and an hour, for example {EXAMPLE}; found {other}")),
+    };
+    let (mut day, mut hour) = (None, None);
+    for (index, (key, value)) in entries.iter().enumerate() {
+        if entries[..index].iter().any(|(earlier, _)| earlier == key) {
+            return Err(format!("`{}` {TWICE}", shown(key, LONGEST_KEY)));
+        }
+        match (key.as_str(), value) {
+            ("day", value) => {
+                let is_named = |name: &str| matches!(value, Raw::Text(text) if text.eq_ignore_ascii_case(name));
+                let named = (0..).zip(WEEKDAYS).find(|(_, name)| is_named(name)).map(|(day, _)| day);
+                day = Some(named.ok_or_else(|| format!("`day` must be a day from monday to sunday; found {value}"))?);
+            }
+            ("hour", value) => {
+                let number = if let Raw::Number(number) = value { number.parse().ok() } else { None };
+                let fault = || format!("`hour` must be an hour from 0 to 23, in UTC; found {value}");
+                hour = Some(number.filter(|hour| (0..24).contains(hour)).ok_or_else(fault)?);
+            }
+            (key, _) => {
+                let key = shown(key, LONGEST_KEY);
+                return Err(format!("`{key}` is not a key of the report; the keys are day, hour"));
+            }
+        }
+    }
+    match (day, hour) {
+        (Some(day), Some(hour)) => Ok(Some(ReportTime { day, hour })),
+        _ => Err(format!("needs a day and an hour, for example {EXAMPLE}")),
+    }
+}
+
 fn read_minimum(written: &Raw) -> Result<Minimum, String> {
     let minimum = match written {
         Raw::Number(number) => number.parse().ok().filter(|count| (1..=10_000).contains(count)).map(Minimum::Runners),
@@ -238,11 +281,15 @@ fn unknown(name: &str, level: Level) -> String {
     if SECTIONS.contains(&name) {
         return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
+    if name == REPORT {
+        return "must be at the top level of the policy, not within a target, label or runner".to_owned();
+    }
     if name == POOLS {
         return "applies to whole targets; move it to the top level of the policy or to a target".to_owned();
     }
     let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
     let sections = sections.chain((level != Level::Runner).then_some(POOLS));
+    let sections = sections.chain((level == Level::Policy).then_some(REPORT));
     let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
     let nearest = keys.iter().map(|key| (strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase()), key));
     match nearest.min() {

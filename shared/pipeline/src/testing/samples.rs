@@ -16,6 +16,7 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::versions::{VersionEnd, VersionRecord, VersionWarning};
 use monitor_domain::watchlist::{UnresolvedEntry, Watchlist};
+use monitor_domain::weekly::{PlannedChecks, ReportRow, ReportedRemoval, ReportedVersion, Shortlist, WeeklyReport};
 
 use crate::commands::Asker;
 use crate::items::{
@@ -286,6 +287,7 @@ pub fn every_item() -> Vec<Item> {
             missing: vec![target("orgs/Acme")],
             empty_refused: true,
             unresolved: vec![UnresolvedEntry { entry: "acme/*".to_owned(), failing: failing() }],
+            reported_until: Some(at(200)),
         }),
         Item::Change(Change {
             more: true,
@@ -442,8 +444,48 @@ fn every_event() -> Vec<Event> {
         Event::EntryUnresolved { entry: "acme/*".to_owned(), since: at(1), failure: failure() },
         Event::EntryResolved { entry: "acme/*".to_owned(), since: at(1), until: at(2), notified: true },
         Event::Unwatched { from: at(1), until: at(2) },
+        Event::WeekReported { report: Box::new(weekly_report()) },
         Event::Unrecognised,
     ]
+}
+
+fn weekly_report() -> WeeklyReport {
+    let row = |name: &str| ReportRow {
+        target: target("Acme/Web"),
+        name: name.to_owned(),
+        observed_secs: 604_800,
+        down_secs: 60,
+        outages: 2,
+    };
+    WeeklyReport {
+        from: at(1),
+        until: at(2),
+        targets: 3,
+        unread: 1,
+        runners: 12,
+        observed_secs: 7_257_600,
+        down_secs: 60,
+        outages: 2,
+        recovered: 1,
+        recovery_secs: 30,
+        checks: Some(PlannedChecks { planned: 6_048, missed: 2 }),
+        pools: 1,
+        worst_targets: Shortlist { shown: vec![row("")], more: 1 },
+        worst_pools: Shortlist { shown: vec![row("pool gpu")], more: 0 },
+        worst_runners: Shortlist { shown: vec![row("build-7")], more: 0 },
+        versions: Shortlist {
+            shown: vec![ReportedVersion { version: "2.331.0".to_owned(), ends_at: at(86_400), runners: 2, targets: 1 }],
+            more: 0,
+        },
+        removals: Shortlist {
+            shown: vec![ReportedRemoval {
+                target: target("Acme/Web"),
+                runner: "build-7".to_owned(),
+                earliest: at(86_400),
+            }],
+            more: 0,
+        },
+    }
 }
 
 fn every_notification_item() -> Vec<NotificationItem> {
@@ -481,6 +523,7 @@ fn every_notification_item() -> Vec<NotificationItem> {
             entries: vec![ResolvedItem { entry: "acme/*".to_owned(), since: at(1), until: at(2) }],
         },
         NotificationItem::Unwatched { from: at(1), until: at(2) },
+        NotificationItem::WeekReported { report: Box::new(weekly_report()) },
         NotificationItem::TargetsAdded { targets: vec![target("orgs/Acme")], total: 2 },
         NotificationItem::TargetsRemoved { targets: vec![target("orgs/Acme")], total: 1 },
     ]

@@ -10,6 +10,7 @@ mod monitor;
 mod outages;
 pub(crate) mod overrides;
 mod runners;
+mod weekly;
 
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Outage;
@@ -123,6 +124,7 @@ impl<'a> MessageBuilder<'a> {
             NotificationItem::EmptyListRefused { kept } => monitor::empty_list_refused(*kept),
             NotificationItem::ListRestored { total } => monitor::list_restored(*total),
             NotificationItem::Unwatched { from, until } => monitor::unwatched(*from, *until),
+            NotificationItem::WeekReported { report } => weekly::week_reported(report),
             NotificationItem::TargetsAdded { targets, total } => monitor::targets_added(targets, *total),
             NotificationItem::TargetsRemoved { targets, total } => monitor::targets_removed(targets, *total),
         }

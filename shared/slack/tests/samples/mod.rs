@@ -15,6 +15,7 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::weekly::{PlannedChecks, ReportRow, ReportedRemoval, ReportedVersion, Shortlist, WeeklyReport};
 use monitor_pipeline::items::Acknowledgement;
 use monitor_pipeline::person::PersonId;
 use monitor_pipeline::ports::Form;
@@ -478,6 +479,9 @@ fn monitor() -> Vec<(&'static str, Notification)> {
         ("list_empty", elsewhere(Subject::Monitor, NotificationItem::EmptyListRefused { kept: 12 })),
         ("list_restored", elsewhere(Subject::Monitor, NotificationItem::ListRestored { total: 1 })),
         ("unwatched", elsewhere(Subject::Monitor, NotificationItem::Unwatched { from: start(), until: later })),
+        ("week_reported", elsewhere(Subject::Monitor, week_reported(3))),
+        ("week_reported_quiet", elsewhere(Subject::Monitor, week_reported(0))),
+        ("week_reported_4000_targets", elsewhere(Subject::Monitor, week_reported(4_000))),
         ("targets_added_one", elsewhere(Subject::Monitor, added(&["orgs/acme"], 1))),
         (
             "targets_added_3",
@@ -486,6 +490,54 @@ fn monitor() -> Vec<(&'static str, Notification)> {
         ("targets_removed_one", elsewhere(Subject::Monitor, removed(&["acme/web"], 11))),
         ("targets_removed_2", elsewhere(Subject::Monitor, removed(&["acme/web", "Acme/Api.v2"], 1))),
     ]
+}
+
+/// The report of a week in which this many targets, pools and runners were not always available.
+fn week_reported(bad: u32) -> NotificationItem {
+    let until = start();
+    let row = |number: u32, name: &str| ReportRow {
+        target: format!("acme/app-{number:02}").parse().unwrap(),
+        name: if name.is_empty() { String::new() } else { format!("{name}{number:02}") },
+        observed_secs: 604_800,
+        down_secs: 60_000 / u64::from(number),
+        outages: 12 / number + 1,
+    };
+    fn list<T>(bad: u32, entry: impl Fn(u32) -> T) -> Shortlist<T> {
+        Shortlist { shown: (1..=bad.min(10)).map(entry).collect(), more: bad.saturating_sub(10) }
+    }
+    let version = |number: u32| ReportedVersion {
+        version: format!("2.{}.0", 330 + number),
+        ends_at: start().plus(DAY * (number * 9)).minus(DAY * 10),
+        runners: 7 * number,
+        targets: number,
+    };
+    let removal = |number: u32| ReportedRemoval {
+        target: "acme/web".parse().unwrap(),
+        runner: format!("build-{number:02}"),
+        earliest: start().plus(DAY * number),
+    };
+    let runners = 12 * bad.max(1);
+    NotificationItem::WeekReported {
+        report: Box::new(WeeklyReport {
+            from: until.minus(DAY * 7),
+            until,
+            targets: bad.max(1),
+            unread: bad / 4_000 * 7,
+            runners,
+            observed_secs: 604_800 * u64::from(runners),
+            down_secs: 60_000 * u64::from(bad),
+            outages: 5 * bad,
+            recovered: 4 * bad,
+            recovery_secs: 7_500 * 4 * u64::from(bad),
+            checks: Some(PlannedChecks { planned: 2_016 * u64::from(bad.max(1)), missed: 4 * u64::from(bad) }),
+            pools: bad,
+            worst_targets: list(bad, |number| row(number, "")),
+            worst_pools: list(bad / 2, |number| row(number, "pool gpu")),
+            worst_runners: list(bad, |number| row(number, "build-")),
+            versions: list(bad.min(2), version),
+            removals: list(bad.min(12), removal),
+        }),
+    }
 }
 
 /// Several items in one notification.

@@ -10,6 +10,7 @@ mod recording;
 mod rest;
 mod states;
 mod threads;
+mod weekly;
 
 pub use foresight::{FORESIGHT_PROMISES, REMOVAL_PROMISES};
 pub use promises::PROMISES;
@@ -92,6 +93,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all(&list);
+    examination.weeks(&records, &list);
     examination.questions(scenario);
     examination.edits();
     examination.waits(&records);

@@ -7,6 +7,7 @@ mod overrides;
 mod pools;
 mod unseen;
 mod versions;
+mod weekly;
 
 pub use absences::Absence;
 pub use checks::{Reading, count_apart};

@@ -2,6 +2,7 @@
 
 mod pacing;
 mod settings;
+mod weekly;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -121,7 +122,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         known.extend(before.iter().flat_map(|list| &list.targets).map(Target::id));
         let is_new = |target: &&Target| !known.contains(target.id());
         added.extend(watchlist.targets.iter().filter(is_new).map(|target| target.id().clone()));
-        let targets = Targets { all: watchlist.targets, added: &added, jobs_sent_at };
+        let targets = Targets { all: watchlist.targets.clone(), added: &added, jobs_sent_at };
         let DispatchPlan { due, throttled, is_once } =
             dispatch_plan(self.source, self.settings, self.quota_estimators, targets, now).await;
         let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
@@ -141,6 +142,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         {
             // The next tick sends another one.
             warn!(%error, "the state-change message was not sent");
+        }
+        // After the jobs: reading the history of thousands of targets takes a while, and no check waits for it.
+        if let Err(error) = self.report_week(&watchlist, &stored, now).await {
+            warn!(%error, "the weekly report was not made: the next tick makes it");
         }
         let targets = due.into_iter().map(|due| due.target).collect();
         Ok(ScheduleReport { disposition, targets, dropped: watchlist.dropping, throttled, pending_since })

@@ -15,6 +15,7 @@ mod ticks;
 mod together;
 mod versions;
 mod watching;
+mod weekly;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -170,6 +171,10 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
+    Box::pin(weekly::a_week_is_reported_once_whatever_ticks(&make().await)).await;
+    Box::pin(weekly::a_week_before_the_first_check_is_not_reported(&make().await)).await;
+    Box::pin(weekly::a_week_is_reported_up_to_a_day_late(&make().await)).await;
+    Box::pin(weekly::a_target_that_cannot_be_read_is_missing_from_the_report(&make().await)).await;
     Box::pin(versions::a_fleets_versions_are_asked_about_once_a_day(&make().await)).await;
     Box::pin(versions::an_enterprise_server_is_not_asked_about_versions(&make().await)).await;
     Box::pin(versions::one_of_two_checks_at_once_asks_about_a_version(&make().await)).await;

@@ -10,8 +10,9 @@ use monitor_domain::runner::{Runner, RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::ports::{Store, StoreError};
-use monitor_pipeline::records::{StoredMonitor, changes_after, read_fleet, read_outages};
+
+use crate::ports::{Store, StoreError};
+use crate::records::{StoredMonitor, changes_after, changes_since, read_fleet, read_outages};
 
 /// The times in which the monitor observed nothing at all.
 #[derive(Clone, Debug, Default)]
@@ -60,18 +61,24 @@ pub struct Stretch {
 }
 
 impl TargetHistory {
-    /// Reads a target with everything that its history needs.
+    /// Reads a target with everything that its history since a time needs.
     ///
     /// # Errors
     ///
     /// The store's.
-    pub async fn read(store: &impl Store, target: &Target, of_monitor: &Unobserved) -> Result<Self, StoreError> {
+    pub async fn read(
+        store: &impl Store,
+        target: &Target,
+        of_monitor: &Unobserved,
+        since: Timestamp,
+    ) -> Result<Self, StoreError> {
         let fleet = read_fleet(store, target).await?.fleet;
         let outages = read_outages(store, target.id()).await?;
         let is_of_history = |event: &Event| {
             matches!(event, Event::ReachableAgain { .. } | Event::Returned { .. } | Event::StatusChanged { .. })
         };
-        let changes = changes_after(store, &target.into(), Revision(0), is_of_history).await?;
+        let last = fleet.record.revision;
+        let changes = changes_since(store, &target.into(), last, since, is_of_history).await?;
         let absences = absences(&changes).collect();
         let unobserved = Spans::of(gaps(&changes).chain(of_monitor.0.iter().copied()));
         Ok(Self { fleet, outages, changes, unobserved, absences })
