@@ -95,12 +95,12 @@ pub(crate) fn runner_page(
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
             @for mute in &said.mutes {
                 div { dt { "Muted" } dd {
-                    "until " (time(mute.until)) " by " (mute.by.as_str())
+                    "until " (time(mute.until)) " by " (mute.by.shown())
                     @if let Some(reason) = &mute.reason { ": " (one_line(reason)) }
                 } }
             }
             @for item in &said.acknowledgements {
-                div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.as_str()) } }
+                div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.shown()) } }
             }
             @if let (Some(address), None) = (on_github, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
         }

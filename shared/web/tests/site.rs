@@ -13,14 +13,16 @@ use futures_util::future::join_all;
 use monitor_domain::fleet::TargetRecord;
 use monitor_domain::outage::Ending;
 use monitor_domain::runner::{Down, Health, Runner, Status};
+use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
 use monitor_domain::watchlist::Watchlist;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::items::{Item, LastSeen, OutageItem, RunnerItem};
+use monitor_pipeline::items::{Item, LastSeen, Mute, OutageItem, RunnerItem};
 use monitor_pipeline::keys::{Key, Put, Query};
+use monitor_pipeline::person::PersonId;
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
 use monitor_pipeline::testing::doubles::StillClock;
-use monitor_pipeline::testing::samples::{at, cursor, ended, outage, runner, target, target_record};
+use monitor_pipeline::testing::samples::{at, cursor, ended, mute, outage, runner, target, target_record};
 use monitor_web::{Hosts, Options, router};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -217,6 +219,21 @@ async fn a_search_finds_by_name_label_target_and_state() {
     assert_eq!((found("days=1").await, found("q=web-3").await, found("q=gpu").await), (0, 1, 0));
     let (status, _) = site.page("/outages?page=-1").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_mute_from_the_command_line_names_an_operator() {
+    let mut items = vec![record("acme/web"), item("acme/web", healthy(3, "web-3", Status::Idle))];
+    let (since, until) = (at(NOW_SECS - 60), at(NOW_SECS + 3_600));
+    items.push(Item::Mute(Mute {
+        since,
+        until,
+        by: PersonId::operator(),
+        ..mute(Scope::Named("web-3".to_owned()), 1)
+    }));
+    let site = Site::new(items).await;
+    let (_, page) = site.page("/runner/3/acme/web").await;
+    assert!(page.contains(" by an operator on the command line") && !page.contains("OPERATOR"), "{page}");
 }
 
 #[tokio::test]
