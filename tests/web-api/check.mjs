@@ -39,6 +39,9 @@ async function checkConfigSchema() {
   for (const each of wrong) if (isSound(each)) faults.add(`config schema takes ${JSON.stringify(each)}`);
 }
 
+/** An address of each path, below /api/v1. */
+const PATHS = ["fleet", "outages", "runners/1/acme/web"];
+
 const began = Date.now();
 const document = new Document();
 const faults = new Set(await document.faults());
@@ -81,7 +84,7 @@ async function askWrongly(url) {
   }
   for (const path of ["x/acme/web", "-1/acme/web", "1/acme/%FF"]) await expect(400, url, `/api/v1/runners/${path}`);
   for (const path of ["1/acme/web", "1/acme%2Fweb", "1/acme/none", "1/acme"]) await expect(404, url, `/api/v1/runners/${path}`);
-  for (const path of ["fleet", "outages", "runners/1/acme/web"]) {
+  for (const path of PATHS) {
     await expect(421, url, `/api/v1/${path}`, { host: "elsewhere.test" });
   }
   const found = async (query) => JSON.parse((await ask(url, `/api/v1/outages?${query}`)).body).outages;
@@ -139,7 +142,7 @@ async function checkDemo() {
   if (exit !== 0) faults.add(`the demo ended with ${exit}`);
 }
 
-/** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; then a broken file. */
+/** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; sessions; then a broken file. */
 async function checkStore() {
   const folder = mkdtempSync(join(tmpdir(), "web-api-"));
   try {
@@ -174,11 +177,16 @@ async function checkStore() {
     await check();
     const { url } = await serve(program, ["web", "127.0.0.1:0", "--store", store]);
     await askAll(url);
+    const withSessions = ["--web-host", "runners.acme.test"];
+    const closed = await serve(program, ["web", "127.0.0.1:0", ...withSessions, "--store", store], {
+      SLACK_SIGNING_SECRET: "8f742231b10e8888abcd99yyyzzz85a5",
+    });
+    for (const path of PATHS) await expect(401, closed.url, `/api/v1/${path}`);
     writeFileSync(store, "not a store");
     // What was read from the file before is still given for a moment.
     const until = Date.now() + 30_000;
     while ((await ask(url, "/api/v1/outages")).status === 200 && Date.now() < until) await pause(100);
-    for (const path of ["fleet", "outages", "runners/1/acme/web"]) await expect(503, url, `/api/v1/${path}`);
+    for (const path of PATHS) await expect(503, url, `/api/v1/${path}`);
   } finally {
     rmSync(folder, { recursive: true });
   }
