@@ -7,11 +7,11 @@ use monitor_domain::availability::{Availability, RunnerReport, Span, TargetRepor
 use monitor_domain::fleet::Fleet;
 use monitor_domain::target::Target;
 use monitor_domain::time::spoken_duration;
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::monitoring::watched;
 use monitor_pipeline::ports::Clock;
 use monitor_pipeline::records::{StoredMonitor, read_monitor};
 use monitor_telemetry::SystemClock;
-use monitor_web::history::{TargetHistory, Unobserved};
 use monitor_web::text::{counted, one_line, percent};
 use monitor_web::view::{VersionEnds, version_ends};
 use serde_json::{Value, json};

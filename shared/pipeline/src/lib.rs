@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod counters;
 pub mod expiry;
+pub mod history;
 pub mod inventory;
 pub mod items;
 pub mod json;

@@ -2,7 +2,6 @@
 
 mod access;
 mod fleet_page;
-pub mod history;
 mod layout;
 mod metrics;
 mod outages_page;

@@ -9,13 +9,13 @@ use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::items::{Acknowledgement, Mute};
 
-use crate::history::{Stretch, TargetHistory};
 use crate::layout::{Place, labels, mark, own_health, page, since, state, target_link, time};
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone};
 use crate::text::{counted, one_line, percent};
 use crate::why::why;
+use monitor_pipeline::history::{Stretch, TargetHistory};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_MS: i64 = 86_400_000;

@@ -31,13 +31,13 @@ use tracing::warn;
 
 use crate::access::Access;
 use crate::fleet_page::{self, fleet_page, paged};
-use crate::history::{TargetHistory, Unobserved};
 use crate::layout::{Place, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
 use crate::runner_page::{Said, days, runner_page};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::target_page::target_page;
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");

@@ -9,12 +9,12 @@ use monitor_domain::runner::Runner;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 use crate::fleet_page::{meter, of_runners, runner_table};
-use crate::history::{TargetHistory, Utilisation};
 use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone};
 use crate::text::{ago, counted, one_line, percent};
+use monitor_pipeline::history::{TargetHistory, Utilisation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The times of the table of availability.

@@ -10,8 +10,9 @@ use monitor_domain::runner::{Runner, RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::ports::{Store, StoreError};
-use monitor_pipeline::records::{StoredMonitor, changes_after, read_fleet, read_outages};
+
+use crate::ports::{Store, StoreError};
+use crate::records::{StoredMonitor, changes_after, read_fleet, read_outages};
 
 /// The times in which the monitor observed nothing at all.
 #[derive(Clone, Debug, Default)]
