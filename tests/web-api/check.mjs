@@ -9,7 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import Ajv2020 from "ajv/dist/2020.js";
 
 import { Document, FILE } from "./document.mjs";
-import { get, run, serve, startGitHub } from "./programs.mjs";
+import { get, run, serve, start, startGitHub } from "./programs.mjs";
 
 const [program, schemathesis] = process.argv.slice(2);
 if (!schemathesis) {
@@ -142,6 +142,16 @@ async function checkDemo() {
   if (exit !== 0) faults.add(`the demo ended with ${exit}`);
 }
 
+/** Runs the monitor on a store until the page at `url` has the alert that its bot sent. */
+async function sendAlerts(url, store, environment, answers) {
+  answers["/api/chat.postMessage"] = { ok: true, channel: "C024BE91L", ts: "1800000000.000700" };
+  const slack = { SLACK_BOT_TOKEN: "xoxb-1-2-notasecret", SLACK_CHANNEL: "C024BE91L", SLACK_API_URL: `${environment.GITHUB_API_URL}/api` };
+  const stop = start(program, ["run", "--store", store], { ...environment, ...slack, REPOS: "acme/web,acme/none" });
+  const until = Date.now() + 30_000;
+  while (!(await get(url, "/api/v1/outages")).body.includes('"alert"') && Date.now() < until) await pause(200);
+  await stop();
+}
+
 /** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; sessions; then a broken file. */
 async function checkStore() {
   const folder = mkdtempSync(join(tmpdir(), "web-api-"));
@@ -175,7 +185,9 @@ async function checkStore() {
     await check();
     github["/repos/acme/web/actions/runners"] = list("offline");
     await check();
+    await run(program, ["acknowledge", "build-1", "--store", store]);
     const { url } = await serve(program, ["web", "127.0.0.1:0", "--store", store]);
+    await sendAlerts(url, store, environment, github);
     await askAll(url);
     const withSessions = ["--web-host", "runners.acme.test"];
     const closed = await serve(program, ["web", "127.0.0.1:0", ...withSessions, "--store", store], {

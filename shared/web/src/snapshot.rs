@@ -8,12 +8,15 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::chat_notes::{ChatNote, ChatNotes};
+use monitor_pipeline::items::MessagePlace;
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_pipeline::ports::{Clock, Store, StoreError};
 use monitor_pipeline::records::read_outages;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
+use crate::layout::escaped;
 use crate::view::{self, TargetView, VersionEnds, version_ends};
 
 /// The store is read for a new state at most for one part of the time in this many.
@@ -75,8 +78,37 @@ impl Snapshot {
     }
 }
 
-/// An outage with its target.
-pub(crate) type OutageOf = (Target, Outage);
+/// An outage with its target and with what the chat has about it.
+#[derive(Clone, Debug)]
+pub(crate) struct OutageOf {
+    pub(crate) target: Target,
+    pub(crate) outage: Outage,
+    pub(crate) note: ChatNote,
+}
+
+impl OutageOf {
+    /// The outages of a target, in the same order.
+    pub(crate) fn of_target(target: &Target, outages: Vec<Outage>, notes: &ChatNotes) -> impl Iterator<Item = Self> {
+        outages.into_iter().map(|outage| Self { target: target.clone(), note: notes.of(&outage), outage })
+    }
+
+    /// As the API gives it.
+    pub(crate) fn as_json(&self) -> serde_json::Value {
+        let mut view = serde_json::json!(self.outage);
+        if let Some(acknowledgement) = &self.note.acknowledgement {
+            view["acknowledged"] = serde_json::json!({"at": acknowledgement.at, "by": acknowledgement.by.shown()});
+        }
+        if let Some(alert) = &self.note.alert {
+            view["alert"] = thread_address(alert).into();
+        }
+        view
+    }
+}
+
+/// The address of a message in Slack. It leads to the workspace in which the reader is signed in.
+pub(crate) fn thread_address(message: &MessagePlace) -> String {
+    format!("https://slack.com/archives/{}/p{}", escaped(&message.channel), escaped(&message.ts.replace('.', "")))
+}
 
 /// The latest state and the outages of all targets, each read again when it is old.
 pub(crate) struct Snapshots<S, C> {
@@ -161,9 +193,10 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
             for fleet in snapshot.fleets() {
                 let target = &fleet.record.target;
                 let of_target = read_outages(&*self.store, target.id()).await?;
-                outages.extend(of_target.into_iter().map(|outage| (target.clone(), outage)));
+                let notes = ChatNotes::read(&*self.store, target.id(), &of_target).await?;
+                outages.extend(OutageOf::of_target(target, of_target, &notes));
             }
-            outages.sort_by_key(|(target, outage)| {
+            outages.sort_by_key(|OutageOf { target, outage, .. }| {
                 (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
             });
             Ok(outages)

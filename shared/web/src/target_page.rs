@@ -11,7 +11,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use crate::fleet_page::{meter, of_runners, runner_table};
 use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
 use crate::text::{ago, counted, one_line, percent};
 use monitor_pipeline::history::{TargetHistory, Utilisation};
@@ -19,19 +19,17 @@ use monitor_pipeline::history::{TargetHistory, Utilisation};
 const DAY: Duration = Duration::from_secs(86_400);
 /// The times of the table of availability.
 const SPANS: [(&str, u32); 3] = [("24 hours", 1), ("7 days", 7), ("30 days", 30)];
-/// Outages listed here; the page of outages has the others.
-const OUTAGES: usize = 20;
+/// Outages listed here, the latest; the page of outages has the others.
+pub(crate) const OUTAGES: usize = 20;
 
 /// The page.
-pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHistory) -> String {
+pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHistory, outages: &[OutageOf]) -> String {
     let (record, now) = (&fleet.record, snapshot.now());
     let mut runners: Vec<(State, &Runner)> = fleet.runners.iter().map(|runner| (State::of(runner), runner)).collect();
     runners.sort_by_key(|(state, _)| std::cmp::Reverse(state.tone));
     let rows: Vec<(&State, &Fleet, &Runner)> = runners.iter().map(|(state, runner)| (state, fleet, *runner)).collect();
-    let mut outages: Vec<_> = history.outages.iter().collect();
-    outages.sort_by_key(|outage| std::cmp::Reverse(outage.started_at));
-    let more = outages.len().saturating_sub(OUTAGES);
-    let shown: Vec<_> = outages.into_iter().take(OUTAGES).map(|outage| (&record.target, outage)).collect();
+    let more = history.outages.len().saturating_sub(outages.len());
+    let outages: Vec<&OutageOf> = outages.iter().collect();
     let content = html! {
         (own_health(snapshot))
         h1 { (record.target) }
@@ -48,7 +46,7 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
         h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
         @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
         h2 { "Outages" }
-        (outage_table(&shown, now, true, false))
+        (outage_table(&outages, now, true, false))
         @if more > 0 { p .pages { a href={ "/outages?q=" (crate::layout::escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
     };
     page(record.target.as_str(), Place::Elsewhere, Some(snapshot), &content)
