@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::fleet_page::{page_number, paged, pages_of};
 use crate::layout::{Place, escaped, is_found, own_health, page, runner_link, since, state, target_link, time};
-use crate::snapshot::{OutageOf, Snapshot, thread_address};
+use crate::snapshot::{MOST_OUTAGES, OutageOf, Snapshot, thread_address};
 use crate::state::Tone;
 use crate::text::{counted, grouped, minute, one_line};
 use crate::why::of_outage;
@@ -98,6 +98,9 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
             a href={ "/api/v1/outages?" (filter.query()) } { "JSON" }
         }
         (outage_table(shown, now, true, true))
+        @if outages.len() == MOST_OUTAGES {
+            p .lead { "These are the latest " (grouped(MOST_OUTAGES)) " outages. The page of a runner has all of its own." }
+        }
         @if last > 1 {
             nav .pages aria-label="Pages of the list" {
                 @if page_number > 1 { a href={ "/outages?" (filter.query()) "&page=" (page_number - 1) } { "Previous" } }

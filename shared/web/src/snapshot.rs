@@ -1,5 +1,6 @@
 //! The state that every page shows. However many pages are open, the store is read once for all of them.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,9 @@ use crate::view::{self, TargetView, VersionEnds, version_ends};
 const SHARE: u32 = 20;
 /// The outages of all targets take one read for each target, so they may be older than the state by this factor.
 const OUTAGES_SHARE: u32 = 10;
+
+/// How many outages of all targets are kept in memory; the pages of a target and of a runner have all of their own.
+pub(crate) const MOST_OUTAGES: usize = 20_000;
 
 /// Everything that is known of a fleet at one moment.
 #[derive(Debug)]
@@ -181,7 +185,7 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
         self.latest.get(self.pause, SHARE, Snapshot::read(&*self.store, &self.clock)).await
     }
 
-    /// The outages of all watched targets, latest first.
+    /// The latest outages of all watched targets, at most [`MOST_OUTAGES`], latest first.
     ///
     /// # Errors
     ///
@@ -189,18 +193,38 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
     pub(crate) async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
         let read = async {
             let snapshot = self.latest().await?;
-            let mut outages = Vec::new();
+            let mut latest: Vec<(&Target, Outage)> = Vec::new();
             for fleet in snapshot.fleets() {
                 let target = &fleet.record.target;
-                let of_target = read_outages(&*self.store, target.id()).await?;
+                latest
+                    .extend(read_outages(&*self.store, target.id()).await?.into_iter().map(|outage| (target, outage)));
+                if latest.len() > 2 * MOST_OUTAGES {
+                    keep_latest(&mut latest);
+                }
+            }
+            keep_latest(&mut latest);
+            let mut by_target: BTreeMap<&Target, Vec<Outage>> = BTreeMap::new();
+            for (target, outage) in latest {
+                by_target.entry(target).or_default().push(outage);
+            }
+            let mut outages = Vec::new();
+            for (target, of_target) in by_target {
                 let notes = ChatNotes::read(&*self.store, target.id(), &of_target).await?;
                 outages.extend(OutageOf::of_target(target, of_target, &notes));
             }
-            outages.sort_by_key(|OutageOf { target, outage, .. }| {
-                (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
-            });
+            outages.sort_by_key(|of| order(&of.target, &of.outage));
             Ok(outages)
         };
         self.outages.get(self.pause, SHARE * OUTAGES_SHARE, read).await
     }
+}
+
+/// The latest first.
+fn order(target: &Target, outage: &Outage) -> impl Ord + use<> {
+    (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
+}
+
+fn keep_latest(outages: &mut Vec<(&Target, Outage)>) {
+    outages.sort_by_key(|(target, outage)| order(target, outage));
+    outages.truncate(MOST_OUTAGES);
 }
