@@ -78,7 +78,7 @@ fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
 
 fn availability(history: &TargetHistory, now: Timestamp) -> Markup {
     let of = |days: u32| history.report(Span { from: now.minus(DAY * days), until: now });
-    let used = Utilisation::of(history, Span { from: now.minus(DAY), until: now });
+    let used = |days: u32| Utilisation::of(history, Span { from: now.minus(DAY * days), until: now });
     html! {
         h2 { "Availability" span .age { "without the time that nobody observed" } }
         div .table { table {
@@ -89,10 +89,8 @@ fn availability(history: &TargetHistory, now: Timestamp) -> Markup {
                 @for (name, days) in SPANS { (row(name, &of(days))) }
             }
         } }
-        @if !used.whole().is_zero() {
-            h2 { "Utilisation" span .age { "of all runners together, over 24 hours" } }
-            (utilisation(&used))
-        }
+        @let used = SPANS.map(|(name, days)| (name, used(days)));
+        @if !used[0].1.whole().is_zero() { (utilisation(&used)) }
     }
 }
 
@@ -108,22 +106,30 @@ fn row(name: &str, report: &TargetReport) -> Markup {
     }
 }
 
-fn utilisation(used: &Utilisation) -> Markup {
-    let whole = used.whole().as_secs().max(1);
-    let per_mille = |part: Duration| usize::try_from(part.as_secs() * 1_000 / whole).unwrap_or(0);
-    let parts = [
-        (Tone::Idle, "idle", used.idle),
-        (Tone::Busy, "busy", used.busy),
-        (Tone::Bad, "offline", used.offline),
-        (Tone::Faint, "not observed", used.unobserved),
-    ];
-    let rects: Vec<(Tone, usize)> = parts.iter().map(|(tone, _, part)| (*tone, per_mille(*part))).collect();
+fn utilisation(used: &[(&str, Utilisation)]) -> Markup {
+    const PARTS: [(Tone, &str); 4] =
+        [(Tone::Idle, "Idle"), (Tone::Busy, "Busy"), (Tone::Bad, "Offline"), (Tone::Faint, "Not known")];
+    let per_mille = |of: &Utilisation| {
+        let whole = of.whole().as_secs().max(1);
+        let part = |part: Duration| usize::try_from(part.as_secs() * 1_000 / whole).unwrap_or(0);
+        [of.idle, of.busy, of.offline, of.unknown].map(part)
+    };
     html! {
-        div .line { (meter(&rects)) }
-        p .key {
-            @for (tone, word, part) in parts {
-                span { (mark(tone)) (word) " " (per_mille(part) / 10) "." (per_mille(part) % 10) " %" }
+        h2 { "Utilisation" span .age { "of all runners together" } }
+        div .table { table .used {
+            thead { tr {
+                th { "Time" } @for (tone, word) in PARTS { th .number { (mark(tone)) (word) } } th .wide { "Idle, busy, offline, not known" }
+            } }
+            tbody {
+                @for (name, of) in used {
+                    @let parts = per_mille(of);
+                    tr {
+                        td { (name) }
+                        @for part in parts { td .number { @if part == 0 { "–" } @else { (part / 10) "." (part % 10) " %" } } }
+                        td .wide { (meter(&[0, 1, 2, 3].map(|index| (PARTS[index].0, parts[index])))) }
+                    }
+                }
             }
-        }
+        } }
     }
 }
