@@ -125,7 +125,9 @@ async function checkDemo() {
   while (exit === undefined) {
     try {
       const outages = await askAll(url);
-      const [open, past, gpu] = [({ ending }) => !ending, ({ ending }) => ending, ({ labels }) => labels.includes("gpu")];
+      const isOfToday = ({ startedAt }) => Date.now() - Date.parse(startedAt) < 86_400_000;
+      const gpu = (outage) => outage.labels.includes("gpu") && isOfToday(outage);
+      const [open, past] = [({ ending }) => !ending, ({ ending }) => ending];
       // The parameters can be checked once there is something that each finds, and something that it does not find.
       if (!isAsked && [open, past, gpu].every((kind) => outages.some(kind))) {
         isAsked = true;
