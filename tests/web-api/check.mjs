@@ -9,7 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import Ajv2020 from "ajv/dist/2020.js";
 
 import { Document, FILE } from "./document.mjs";
-import { get, run, serve, startGitHub } from "./programs.mjs";
+import { get, run, serve, start, startGitHub } from "./programs.mjs";
 
 const [program, schemathesis] = process.argv.slice(2);
 if (!schemathesis) {
@@ -38,6 +38,9 @@ async function checkConfigSchema() {
   for (const each of sound) if (!isSound(each)) faults.add(`config schema refuses ${JSON.stringify(each)}: ${JSON.stringify(isSound.errors)}`);
   for (const each of wrong) if (isSound(each)) faults.add(`config schema takes ${JSON.stringify(each)}`);
 }
+
+/** An address of each path, below /api/v1. */
+const PATHS = ["fleet", "outages", "runners/1/acme/web"];
 
 const began = Date.now();
 const document = new Document();
@@ -81,7 +84,7 @@ async function askWrongly(url) {
   }
   for (const path of ["x/acme/web", "-1/acme/web", "1/acme/%FF"]) await expect(400, url, `/api/v1/runners/${path}`);
   for (const path of ["1/acme/web", "1/acme%2Fweb", "1/acme/none", "1/acme"]) await expect(404, url, `/api/v1/runners/${path}`);
-  for (const path of ["fleet", "outages", "runners/1/acme/web"]) {
+  for (const path of PATHS) {
     await expect(421, url, `/api/v1/${path}`, { host: "elsewhere.test" });
   }
   const found = async (query) => JSON.parse((await ask(url, `/api/v1/outages?${query}`)).body).outages;
@@ -122,7 +125,9 @@ async function checkDemo() {
   while (exit === undefined) {
     try {
       const outages = await askAll(url);
-      const [open, past, gpu] = [({ ending }) => !ending, ({ ending }) => ending, ({ labels }) => labels.includes("gpu")];
+      const isOfToday = ({ startedAt }) => Date.now() - Date.parse(startedAt) < 86_400_000;
+      const gpu = (outage) => outage.labels.includes("gpu") && isOfToday(outage);
+      const [open, past] = [({ ending }) => !ending, ({ ending }) => ending];
       // The parameters can be checked once there is something that each finds, and something that it does not find.
       if (!isAsked && [open, past, gpu].every((kind) => outages.some(kind))) {
         isAsked = true;
@@ -139,7 +144,17 @@ async function checkDemo() {
   if (exit !== 0) faults.add(`the demo ended with ${exit}`);
 }
 
-/** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; then a broken file. */
+/** Runs the monitor on a store until the page at `url` has the alert that its bot sent. */
+async function sendAlerts(url, store, environment, answers) {
+  answers["/api/chat.postMessage"] = { ok: true, channel: "C024BE91L", ts: "1800000000.000700" };
+  const slack = { SLACK_BOT_TOKEN: "xoxb-1-2-notasecret", SLACK_CHANNEL: "C024BE91L", SLACK_API_URL: `${environment.GITHUB_API_URL}/api` };
+  const stop = start(program, ["run", "--store", store], { ...environment, ...slack, REPOS: "acme/web,acme/none" });
+  const until = Date.now() + 30_000;
+  while (!(await get(url, "/api/v1/outages")).body.includes('"alert"') && Date.now() < until) await pause(200);
+  await stop();
+}
+
+/** A store of which the demo has no example: a pool, a version that has ended, a target that is unreachable; sessions; then a broken file. */
 async function checkStore() {
   const folder = mkdtempSync(join(tmpdir(), "web-api-"));
   try {
@@ -172,13 +187,20 @@ async function checkStore() {
     await check();
     github["/repos/acme/web/actions/runners"] = list("offline");
     await check();
+    await run(program, ["acknowledge", "build-1", "--store", store]);
     const { url } = await serve(program, ["web", "127.0.0.1:0", "--store", store]);
+    await sendAlerts(url, store, environment, github);
     await askAll(url);
+    const withSessions = ["--web-host", "runners.acme.test"];
+    const closed = await serve(program, ["web", "127.0.0.1:0", ...withSessions, "--store", store], {
+      SLACK_SIGNING_SECRET: "8f742231b10e8888abcd99yyyzzz85a5",
+    });
+    for (const path of PATHS) await expect(401, closed.url, `/api/v1/${path}`);
     writeFileSync(store, "not a store");
     // What was read from the file before is still given for a moment.
     const until = Date.now() + 30_000;
     while ((await ask(url, "/api/v1/outages")).status === 200 && Date.now() < until) await pause(100);
-    for (const path of ["fleet", "outages", "runners/1/acme/web"]) await expect(503, url, `/api/v1/${path}`);
+    for (const path of PATHS) await expect(503, url, `/api/v1/${path}`);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -35,6 +35,18 @@ export async function serve(program, words, environment = {}) {
   return { url: await address, ended };
 }
 
+/** Starts a program, and returns what ends it. */
+export function start(program, words, environment = {}) {
+  const child = spawn(program, words, { env: { ...process.env, ...environment }, stdio: "ignore" });
+  running.add(child);
+  const ended = new Promise((resolve, reject) => child.once("error", reject).once("exit", resolve));
+  return async () => {
+    child.kill("SIGTERM");
+    await ended;
+    running.delete(child);
+  };
+}
+
 /** Runs a program to its end and returns its exit code and what it printed. */
 export async function run(program, words, environment = {}, cwd = undefined) {
   const env = { ...process.env, ...environment };

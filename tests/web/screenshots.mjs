@@ -23,10 +23,10 @@ async function take(name, path) {
   if (size > LARGEST) throw new Error(`${name} has more than ${LARGEST} bytes`);
 }
 
-/** Waits until a runner, or all whose names begin so, has had so many outages, and the last one is open and confirmed. */
+/** Waits until a runner, or all whose names begin so, has had so many outages in the demo, and the last one is open and confirmed. */
 async function outagesOf(name, count) {
   await until(`the outages of ${name}`, DEADLINE_MS, async () => {
-    const { found } = await (await fetch(`${demo.url}/api/v1/outages?q=${name}`)).json();
+    const { found } = await (await fetch(`${demo.url}/api/v1/outages?q=${name}&days=1`)).json();
     return found === count && (await readRunners(demo.url)).some((one) => one.name.startsWith(name) && one.condition === "down");
   });
 }

@@ -1,6 +1,7 @@
 //! `runner-monitor demo`: the whole program on a made-up fleet, with time running faster.
 
 mod clock;
+mod past;
 mod scenario;
 mod screen;
 
@@ -125,7 +126,9 @@ async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> any
         Some(address) => Some(WebServer::bind(address, &PageArguments::default(), WebBase::default()).await?),
         None => None,
     };
+    let mut has_past = web_server.is_none();
     if let Some(web_server) = &web_server {
+        past::store_jobs(&store, &clock, &scenario::opening()).await?;
         out::print(format_args!("Its page is at http://{}/\n\n", web_server.address()?))?;
     }
     let screen = Arc::new(Display::new(&TARGETS));
@@ -148,6 +151,10 @@ async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> any
         while let Some(beat) = beats.next_if(|beat| beat.minute <= clock.minutes()) {
             scenario::play(&mut fake.state(), beat);
             screen.event(beat.what, clock.minutes());
+        }
+        if !has_past && cycles.load(Ordering::SeqCst) > 0 {
+            past::date_back(&*engine.store, &clock).await?;
+            has_past = true;
         }
         screen.show(&*engine.store, clock.minutes()).await?;
         tokio::select! {

@@ -89,12 +89,13 @@ async fn old_notified_changes_are_deleted_and_the_remaining_ones_stay() {
     let items = [Item::Cursor(cursor("acme/web", 40)), outage_item("acme/web", 7, 1), record("acme/web", 60, 41)];
     put(&store, items.to_vec()).await;
     // Change 25 and notification 2 are older than the limit, change 26 and notification 3 are newer.
-    let pruned = store.prune(at(25 * 60 + 30)).await.unwrap();
+    let prune = async |before| store.prune(before).await.unwrap() + store.prune_outages(before).await.unwrap();
+    let pruned = prune(at(25 * 60 + 30)).await;
     assert_eq!(revisions(&store, "acme/web").await, (26..=60).collect::<Vec<_>>());
     assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4, 3, 3, 3, 3]);
     assert_eq!(pruned, 25 + 8);
     // Pending changes stay however late it is, and so does the latest notification.
-    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 15 + 4);
+    assert_eq!(prune(at(1_000_000)).await, 15 + 4);
     assert_eq!(revisions(&store, "acme/web").await, (41..=60).collect::<Vec<_>>());
     assert_eq!(notifications(&store, "acme/web").await, [4, 4, 4, 4]);
     let outages = Query::Outages {
@@ -102,7 +103,7 @@ async fn old_notified_changes_are_deleted_and_the_remaining_ones_stay() {
         runner: None,
     };
     assert_eq!(store.list(&outages).await.unwrap().len(), 1);
-    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 0);
+    assert_eq!(prune(at(1_000_000)).await, 0);
 }
 
 #[tokio::test]
@@ -148,8 +149,10 @@ async fn ended_overrides_and_markers_are_deleted_once_they_are_old() {
         [("monitor", 1), ("monitor", 180), ("acme/web", 2)].map(|(of, number)| Item::Marker(marker(of, number))).into(),
     )
     .await;
-    assert_eq!(store.prune(at(2 * 3_600)).await.unwrap(), 4);
+    assert_eq!(store.prune(at(2 * 3_600)).await.unwrap(), 3);
     assert_eq!(store.list(&Query::Mutes).await.unwrap(), [mute("build-7", 3)]);
+    // An acknowledgement is kept as long as the outage that it is about.
+    assert_eq!(store.prune_outages(at(2 * 3_600)).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -181,7 +184,8 @@ async fn an_unreadable_row_does_not_block_the_deletion_of_others() {
         1
     );
     assert_eq!(spoil("subject = 'acme/web' AND section IN ('target', 'cursor')"), 2);
-    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), (19 + 3) + (20 + 4));
+    assert_eq!(store.prune(at(1_000_000)).await.unwrap(), 19 + 20);
+    assert_eq!(store.prune_outages(at(1_000_000)).await.unwrap(), 3 + 4);
     assert_eq!(revisions(&store, "acme/web").await.len(), 20, "it is unknown which changes are pending");
     assert!(revisions(&store, "acme/zoo").await.is_empty());
 }

@@ -47,6 +47,8 @@ pub struct TargetHistory {
     pub outages: Vec<Outage>,
     /// Its changes with the events that a history needs, in order.
     changes: Vec<Change>,
+    /// Since when every change is still stored.
+    complete_since: Option<Timestamp>,
     unobserved: Spans,
     absences: Vec<(RunnerId, Span)>,
 }
@@ -81,7 +83,8 @@ impl TargetHistory {
         let changes = changes_since(store, &target.into(), last, since, is_of_history).await?;
         let absences = absences(&changes).collect();
         let unobserved = Spans::of(gaps(&changes).chain(of_monitor.0.iter().copied()));
-        Ok(Self { fleet, outages, changes, unobserved, absences })
+        let complete_since = complete_since(&changes);
+        Ok(Self { fleet, outages, changes, complete_since, unobserved, absences })
     }
 
     /// What a time was like for the whole target.
@@ -98,10 +101,18 @@ impl TargetHistory {
         alone
     }
 
+    /// Since when it is known which statuses a runner had. A store keeps the changes between idle and busy for some days;
+    /// the last one is known however old it is.
+    fn known_since(&self, runner: &Runner) -> Timestamp {
+        let since = self.complete_since.map_or(runner.status_since, |since| since.min(runner.status_since));
+        since.max(runner.first_seen_at)
+    }
+
     /// The statuses of a runner within a time, without gaps between them, oldest first.
     pub fn stretches(&self, runner: &Runner, span: Span) -> Vec<Stretch> {
+        let known_since = self.known_since(runner);
         let mut turns: Vec<(Timestamp, Status, Status)> = Vec::new();
-        for change in self.changes.iter().filter(|change| change.observed_at >= span.from) {
+        for change in self.changes.iter().filter(|change| change.observed_at >= span.from.max(known_since)) {
             turns.extend(change.events.iter().filter_map(|event| match event {
                 Event::StatusChanged { runner: of, from, to } if of.id == runner.id => {
                     Some((change.observed_at, *from, *to))
@@ -110,9 +121,7 @@ impl TargetHistory {
             }));
         }
         let first = turns.first().map_or(runner.status, |(_, from, _)| *from);
-        let turns = [(span.from.max(runner.first_seen_at), first)]
-            .into_iter()
-            .chain(turns.iter().map(|(at, _, to)| (*at, *to)));
+        let turns = [(span.from.max(known_since), first)].into_iter().chain(turns.iter().map(|(at, _, to)| (*at, *to)));
         let turns: Vec<(Timestamp, Status)> = turns.collect();
         let ends = turns.iter().skip(1).map(|(at, _)| *at).chain([span.until]);
         let known = turns.iter().zip(ends).map(|((from, status), until)| (Span { from: *from, until }, *status));
@@ -122,7 +131,7 @@ impl TargetHistory {
                 stretches.push(Stretch { span, status });
             }
         };
-        add(Span { from: span.from, until: runner.first_seen_at.min(span.until) }, None);
+        add(Span { from: span.from, until: known_since.min(span.until) }, None);
         for (known, status) in known {
             // What nobody observed is not known, whatever was known before.
             for observed in Spans::of([known]).split_by(&self.unobserved) {
@@ -134,6 +143,14 @@ impl TargetHistory {
     }
 }
 
+/// When the first of the changes happened after which none is missing; the start of time if none was ever deleted.
+fn complete_since(changes: &[Change]) -> Option<Timestamp> {
+    let follow = |pair: &&[Change]| pair[1].revision == pair[0].revision.next();
+    let following = changes.windows(2).rev().take_while(follow).count();
+    let first = changes.len().checked_sub(following + 1).and_then(|index| changes.get(index))?;
+    Some(if first.revision == Revision(1) { Timestamp::default() } else { first.observed_at })
+}
+
 /// How long runners were idle, busy and offline together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Utilisation {
@@ -143,8 +160,8 @@ pub struct Utilisation {
     pub busy: Duration,
     /// Offline, or not registered.
     pub offline: Duration,
-    /// Not observed.
-    pub unobserved: Duration,
+    /// Not observed, or no longer stored.
+    pub unknown: Duration,
 }
 
 impl Utilisation {
@@ -157,7 +174,7 @@ impl Utilisation {
                     Some(Status::Busy) => &mut sum.busy,
                     Some(Status::Idle | Status::Online) => &mut sum.idle,
                     Some(Status::Offline | Status::Unknown) => &mut sum.offline,
-                    None => &mut sum.unobserved,
+                    None => &mut sum.unknown,
                 };
                 *part += span.until.since(span.from);
             }
@@ -167,21 +184,81 @@ impl Utilisation {
 
     /// All of it.
     pub fn whole(&self) -> Duration {
-        self.idle + self.busy + self.offline + self.unobserved
+        self.idle + self.busy + self.offline + self.unknown
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use monitor_domain::change::RunnerName;
+    use monitor_domain::fleet::Counts;
+
     use super::*;
+
+    fn at(minutes: u64) -> Timestamp {
+        Timestamp::default().plus(Duration::from_secs(minutes * 60))
+    }
 
     #[test]
     fn a_monitor_that_does_not_run_observes_nothing() {
-        let at = |minutes: u64| Timestamp::default().plus(Duration::from_secs(minutes * 60));
         let monitor =
             StoredMonitor { ticked_at: Some(at(100)), next_tick_at: Some(at(105)), ..StoredMonitor::default() };
         assert_eq!(stopped(&monitor, at(110)), None);
         assert_eq!(stopped(&monitor, at(111)), Some(Span { from: at(100), until: at(111) }));
         assert_eq!(stopped(&StoredMonitor::default(), at(111)), None, "single checks have no schedule");
+    }
+
+    /// A runner that took a job at each of these revisions and minutes, and finished it at the next.
+    fn worked(turns: &[(u64, u64)]) -> (TargetHistory, Runner) {
+        let target: Target = "acme/web".parse().unwrap();
+        let mut runner = crate::testing::samples::runner(7, "runner-7");
+        runner.first_seen_at = at(0);
+        let mut status = Status::Idle;
+        let changes: Vec<Change> = turns
+            .iter()
+            .map(|(revision, minute)| {
+                let to = if status == Status::Idle { Status::Busy } else { Status::Idle };
+                let event = Event::StatusChanged { runner: RunnerName::from(&runner), from: status, to };
+                status = to;
+                let (observed_at, counts) = (at(*minute), Counts::default());
+                let (subject, revision, events) = (Subject::from(&target), Revision(*revision), vec![event]);
+                Change {
+                    subject,
+                    revision,
+                    nonce: 1,
+                    decided_at: observed_at,
+                    observed_at,
+                    counts,
+                    more: false,
+                    events,
+                }
+            })
+            .collect();
+        let last = turns.last().map_or(0, |(_, minute)| *minute);
+        (runner.status, runner.status_since) = (status, at(last));
+        let fleet = Fleet { runners: vec![runner.clone()], ..Fleet::unknown(target) };
+        let complete_since = complete_since(&changes);
+        let (outages, unobserved, absences) = (Vec::new(), Spans::default(), Vec::new());
+        (TargetHistory { fleet, outages, changes, complete_since, unobserved, absences }, runner)
+    }
+
+    /// Minutes idle, busy and not known, of a hundred.
+    fn minutes(history: &TargetHistory) -> [u64; 3] {
+        let Utilisation { idle, busy, offline, unknown } =
+            Utilisation::of(history, Span { from: at(0), until: at(100) });
+        assert_eq!(offline, Duration::ZERO);
+        [idle, busy, unknown].map(|part| part.as_secs() / 60)
+    }
+
+    #[test]
+    fn what_is_no_longer_stored_is_not_known() {
+        assert_eq!(minutes(&worked(&[(1, 10), (2, 30), (3, 60)]).0), [40, 60, 0], "all of it is stored");
+        assert_eq!(minutes(&worked(&[(8, 10), (9, 30), (10, 60)]).0), [30, 60, 10], "before the first that is stored");
+        assert_eq!(minutes(&worked(&[(4, 10), (9, 30), (10, 60)]).0), [30, 40, 30], "a change in between is deleted");
+        assert_eq!(minutes(&worked(&[]).0), [100, 0, 0], "nothing has changed");
+        let (mut pruned, _) = worked(&[(9, 30), (10, 60)]);
+        pruned.changes.clear();
+        pruned.complete_since = None;
+        assert_eq!(minutes(&pruned), [40, 0, 60], "the last change is known without it");
     }
 }

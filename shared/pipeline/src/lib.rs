@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod chat_notes;
 pub mod commands;
 pub mod counters;
 pub mod expiry;

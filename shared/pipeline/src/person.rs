@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Who somebody is who used the command line instead of the chat.
+const OPERATOR: &str = "an operator on the command line";
+
 /// A person's id in the chat: 1 to 40 capital letters and digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -23,6 +26,11 @@ impl PersonId {
     /// Whether it is [`PersonId::operator`].
     pub fn is_operator(&self) -> bool {
         self.0 == "OPERATOR"
+    }
+
+    /// The id as people read it: the words for [`PersonId::operator`] where it is that.
+    pub fn shown(&self) -> &str {
+        if self.is_operator() { OPERATOR } else { &self.0 }
     }
 
     /// The id as text.

@@ -3,7 +3,7 @@
 use monitor_domain::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::document::{Document, Fact, Line, Mark, OPERATOR, Section, Span};
+use crate::document::{Document, Fact, Line, Mark, Section, Span};
 use crate::plain;
 use crate::text::{clip, escape, units};
 
@@ -99,7 +99,7 @@ fn mrkdwn(line: &Line) -> String {
         Span::Name(name) => format!("`{}`", escape(&name.replace('`', "'"))),
         Span::Command(command) => format!("`{}`", escape(command)),
         Span::At(moment) | Span::On(moment) => date(*moment),
-        Span::Person(id) if id.is_operator() => OPERATOR.to_owned(),
+        Span::Person(id) if id.is_operator() => id.shown().to_owned(),
         Span::Person(id) => format!("<@{}>", id.as_str()),
         Span::Link { label, url } => format!("<{}|{}>", escape(url), escape(label)),
     };

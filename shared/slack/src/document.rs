@@ -77,9 +77,6 @@ pub(crate) struct Fact {
 pub(crate) struct Line(pub(crate) Vec<Span>);
 
 /// A piece of a line. Only `Name` holds external text.
-/// Who somebody is who used the command line instead of Slack.
-pub(crate) const OPERATOR: &str = "an operator on the command line";
-
 #[derive(Clone, Debug)]
 pub(crate) enum Span {
     Text(String),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use monitor_domain::time::Timestamp;
 
-use crate::document::{Document, Line, Mark, OPERATOR, Section, Span};
+use crate::document::{Document, Line, Mark, Section, Span};
 use crate::text::{clip, cost};
 
 /// More than a phone shows.
@@ -130,7 +130,7 @@ impl Plain {
             Span::Command(command) => self.paint("36", command),
             Span::At(moment) => utc(*moment, self.day_of),
             Span::On(moment) => utc(*moment, None),
-            Span::Person(id) if id.is_operator() => OPERATOR.to_owned(),
+            Span::Person(id) if id.is_operator() => id.shown().to_owned(),
             Span::Person(id) => format!("@{}", id.as_str()),
             Span::Link { url, .. } => url.clone(),
         };

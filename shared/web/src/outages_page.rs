@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use monitor_domain::outage::{Ending, Outage};
-use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::chat_notes::ChatNote;
 use serde::Deserialize;
 
 use crate::fleet_page::{page_number, paged, pages_of};
 use crate::layout::{Place, escaped, is_found, own_health, page, runner_link, since, state, target_link, time};
-use crate::snapshot::{OutageOf, Snapshot};
+use crate::snapshot::{MOST_OUTAGES, OutageOf, Snapshot, thread_address};
 use crate::state::Tone;
-use crate::text::{counted, grouped};
+use crate::text::{counted, grouped, minute, one_line};
 use crate::why::of_outage;
 
 /// The filter in the address.
@@ -47,7 +47,7 @@ const DAYS: [(u32, &str); 5] =
     [(0, "All that are stored"), (1, "24 hours"), (7, "7 days"), (30, "30 days"), (90, "90 days")];
 
 impl Filter {
-    fn finds(&self, (target, outage): &OutageOf, now: Timestamp) -> bool {
+    fn finds(&self, OutageOf { target, outage, .. }: &OutageOf, now: Timestamp) -> bool {
         let is_in_state = match self.state {
             Wanted::Open => outage.is_open(),
             Wanted::Past => !outage.is_open(),
@@ -74,7 +74,7 @@ impl Filter {
 pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &Filter) -> String {
     let now = snapshot.now();
     let found = filter.of(outages, now);
-    let open = found.iter().filter(|(_, outage)| outage.is_open()).count();
+    let open = found.iter().filter(|of| of.outage.is_open()).count();
     let title = match (found.len(), open) {
         (0, _) => "No outages".to_owned(),
         (count, 0) => format!("{}, none open", counted(count, "outage")),
@@ -82,7 +82,6 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
     };
     let (page_number, last) = (page_number(found.len(), filter.page), pages_of(found.len()));
     let shown = paged(&found, filter.page);
-    let shown: Vec<(&Target, &Outage)> = shown.iter().map(|(target, outage)| (target, outage)).collect();
     let content = html! {
         (own_health(snapshot))
         h1 { (title) }
@@ -98,7 +97,10 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
             a href={ "/outages.csv?" (filter.query()) } { "CSV" }
             a href={ "/api/v1/outages?" (filter.query()) } { "JSON" }
         }
-        (outage_table(&shown, now, true, true))
+        (outage_table(shown, now, true, true))
+        @if outages.len() == MOST_OUTAGES {
+            p .lead { "These are the latest " (grouped(MOST_OUTAGES)) " outages. The page of a runner has all of its own." }
+        }
         @if last > 1 {
             nav .pages aria-label="Pages of the list" {
                 @if page_number > 1 { a href={ "/outages?" (filter.query()) "&page=" (page_number - 1) } { "Previous" } }
@@ -122,21 +124,19 @@ fn ending(outage: &Outage) -> (Tone, &'static str) {
 }
 
 /// A table of outages.
-pub(crate) fn outage_table(
-    outages: &[(&Target, &Outage)],
-    now: Timestamp,
-    with_runner: bool,
-    with_target: bool,
-) -> Markup {
+pub(crate) fn outage_table(outages: &[&OutageOf], now: Timestamp, with_runner: bool, with_target: bool) -> Markup {
+    // A webhook says nothing of its messages, so most of those installations would have an empty column.
+    let with_note = outages.iter().any(|of| of.note != ChatNote::default());
     html! {
         @if outages.is_empty() { p .empty { "No outage is stored for this selection." } }
         @else {
             div .table { table {
                 thead { tr {
-                    th { "Began" } @if with_runner { th { "Runner" } } @if with_target { th { "Target" } } th .number { "Lasted" } th { "Ended" } th .wide { "What is known" }
+                    th { "Began" } @if with_runner { th { "Runner" } } @if with_target { th { "Target" } } th .number { "Lasted" } th { "Ended" }
+                    @if with_note { th { "In Slack" } } th .wide { "What is known" }
                 } }
                 tbody {
-                    @for (target, outage) in outages {
+                    @for OutageOf { target, outage, note } in outages {
                         @let (tone, word) = ending(outage);
                         tr {
                             td .time { (time(outage.started_at)) }
@@ -146,6 +146,7 @@ pub(crate) fn outage_table(
                             @if with_target { td { (target_link(target)) } }
                             td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }
                             td .state { (state(tone, word)) }
+                            @if with_note { td .note { (in_slack(outage, note)) } }
                             td .why .wide { (of_outage(outage, outage.resolved_at.unwrap_or(now))) }
                         }
                     }
@@ -155,12 +156,27 @@ pub(crate) fn outage_table(
     }
 }
 
+/// A link to the alert of an outage, and who acknowledged it.
+fn in_slack(outage: &Outage, note: &ChatNote) -> Markup {
+    html! {
+        @if let Some(alert) = &note.alert {
+            a href=(thread_address(alert)) rel="noreferrer" aria-label={ "Thread of " (one_line(&outage.runner_name)) " in Slack" } { "Thread" }
+        }
+        @if let Some(acknowledgement) = &note.acknowledgement {
+            @if note.alert.is_some() { ", " }
+            span title=(minute(acknowledgement.at)) { "acknowledged by " (acknowledgement.by.shown()) }
+        }
+    }
+}
+
 /// The outages as CSV (RFC 4180).
 pub(crate) fn as_csv(outages: &[&OutageOf], now: Timestamp) -> String {
-    let mut csv =
-        "target,runner,runner_id,labels,status,in_job,started_at,resolved_at,duration_secs,ending\r\n".to_owned();
-    for (target, outage) in outages {
+    let mut csv = "target,runner,runner_id,labels,status,in_job,started_at,resolved_at,duration_secs,ending,\
+                   acknowledged_at,acknowledged_by,alert\r\n"
+        .to_owned();
+    for OutageOf { target, outage, note } in outages {
         let lasted = outage.resolved_at.unwrap_or(now).since(outage.started_at);
+        let acknowledgement = note.acknowledgement.as_ref();
         let cells = [
             target.to_string(),
             outage.runner_name.clone(),
@@ -172,6 +188,9 @@ pub(crate) fn as_csv(outages: &[&OutageOf], now: Timestamp) -> String {
             outage.resolved_at.map(|at| at.to_string()).unwrap_or_default(),
             lasted.as_secs().to_string(),
             ending(outage).1.to_owned(),
+            acknowledgement.map(|item| item.at.to_string()).unwrap_or_default(),
+            acknowledgement.map(|item| item.by.shown().to_owned()).unwrap_or_default(),
+            note.alert.as_ref().map(thread_address).unwrap_or_default(),
         ];
         csv.push_str(&cells.map(|cell| csv_cell(&cell)).join(","));
         csv.push_str("\r\n");

@@ -8,24 +8,26 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{Stretch, TargetHistory};
-use monitor_pipeline::items::{Acknowledgement, Mute};
+use monitor_pipeline::items::Mute;
 
 use crate::layout::{Place, labels, mark, own_health, page, since, state, target_link, time};
 use crate::outages_page::outage_table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
 use crate::text::{counted, one_line, percent};
 use crate::why::why;
+use monitor_pipeline::history::{Stretch, TargetHistory};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_MS: i64 = 86_400_000;
 /// The number of daily bars.
 const DAYS: i64 = 90;
 
-/// What people said about the runner.
+/// What people said about the runner, and what it is about.
 pub(crate) struct Said {
     pub(crate) mutes: Vec<Mute>,
-    pub(crate) acknowledgements: Vec<Acknowledgement>,
+    /// Its outages, latest first.
+    pub(crate) outages: Vec<OutageOf>,
 }
 
 /// One day of a runner.
@@ -66,9 +68,8 @@ pub(crate) fn runner_page(
     let of_runner = State::of(runner);
     let name = one_line(&runner.name);
     let target = &fleet.record.target;
-    let mut outages: Vec<_> = history.outages.iter().filter(|outage| outage.runner_id == runner.id).collect();
-    outages.sort_by_key(|outage| std::cmp::Reverse(outage.started_at));
-    let outages: Vec<_> = outages.into_iter().map(|outage| (target, outage)).collect();
+    let outages: Vec<&OutageOf> = said.outages.iter().collect();
+    let of_open = outages.iter().find(|of| of.outage.is_open()).map(|of| &of.note);
     let reason = why(runner, &snapshot.ends, now);
     let content = html! {
         (own_health(snapshot))
@@ -95,12 +96,12 @@ pub(crate) fn runner_page(
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
             @for mute in &said.mutes {
                 div { dt { "Muted" } dd {
-                    "until " (time(mute.until)) " by " (mute.by.as_str())
+                    "until " (time(mute.until)) " by " (mute.by.shown())
                     @if let Some(reason) = &mute.reason { ": " (one_line(reason)) }
                 } }
             }
-            @for item in &said.acknowledgements {
-                div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.as_str()) } }
+            @if let Some(item) = of_open.and_then(|note| note.acknowledgement.as_ref()) {
+                div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.shown()) } }
             }
             @if let (Some(address), None) = (on_github, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
         }

@@ -26,7 +26,7 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::ports::{Clock, Store, StoreError};
-use monitor_pipeline::records::{read_acknowledgements, read_mutes};
+use monitor_pipeline::records::read_mutes;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
@@ -37,8 +37,10 @@ use crate::layout::{Place, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
 use crate::runner_page::{Said, days, runner_page};
-use crate::snapshot::{Snapshot, Snapshots};
-use crate::target_page::target_page;
+use crate::snapshot::{OutageOf, Snapshot, Snapshots};
+use crate::target_page::{OUTAGES, target_page};
+use monitor_pipeline::chat_notes::ChatNotes;
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
@@ -269,12 +271,23 @@ impl<S: Store, C: Clock> Site<S, C> {
         TargetHistory::read(store, target, &unobserved, Timestamp::default()).await
     }
 
+    /// The latest outages of a history, latest first, with what the chat has about them.
+    async fn outages(&self, history: &TargetHistory, limit: usize) -> Result<Vec<OutageOf>, StoreError> {
+        let target = &history.fleet.record.target;
+        let mut outages = history.outages.clone();
+        outages.sort_by_key(|outage| std::cmp::Reverse(outage.started_at));
+        outages.truncate(limit);
+        let notes = ChatNotes::read(self.snapshots.store(), target.id(), &outages).await?;
+        Ok(OutageOf::of_target(target, outages, &notes).collect())
+    }
+
     async fn target(&self, name: &str) -> Result<Response, StoreError> {
         let snapshot = self.snapshots.latest().await?;
         let Some(fleet) = snapshot.fleet(name) else { return Ok(not_found("This target is not watched.")) };
         let history = self.history(&snapshot, &fleet.record.target).await?;
+        let outages = self.outages(&history, OUTAGES).await?;
         // Read together with the outages: the snapshot may be older.
-        Ok(html_page(StatusCode::OK, target_page(&snapshot, &history.fleet, &history)))
+        Ok(html_page(StatusCode::OK, target_page(&snapshot, &history.fleet, &history, &outages)))
     }
 
     async fn runner(&self, name: &str, id: RunnerId) -> Result<Response, StoreError> {
@@ -290,10 +303,9 @@ impl<S: Store, C: Clock> Site<S, C> {
         let store = self.snapshots.store();
         let mut mutes = read_mutes(store, &self.clock).await?;
         mutes.retain(|mute| mute.scope.covers(target.id(), &runner.name, &runner.labels));
-        let open = runner.open_outage().map(|outage| (runner.id, outage.id));
-        let acknowledgements = read_acknowledgements(store, target.id(), open).await?;
-        let said = Said { mutes, acknowledgements };
+        let outages = self.outages(&history.of_runner(id), usize::MAX).await?;
         let on_github = (!runner.is_gone()).then(|| (self.options.github)(target, runner.current_id));
+        let said = Said { mutes, outages };
         Ok(html_page(StatusCode::OK, runner_page(&snapshot, (fleet, runner), &history, &said, on_github.as_deref())))
     }
 
@@ -307,7 +319,9 @@ impl<S: Store, C: Clock> Site<S, C> {
         };
         let id = runner.id;
         let history = self.history(&snapshot, &fleet.record.target).await?;
-        let outages: Vec<_> = history.outages.iter().filter(|outage| outage.runner_id == id).collect();
+        let mut outages = self.outages(&history.of_runner(id), usize::MAX).await?;
+        outages.reverse();
+        let outages: Vec<_> = outages.iter().map(OutageOf::as_json).collect();
         let days: Vec<_> = days(&history, runner, snapshot.now())
             .iter()
             .map(|day| {
@@ -380,8 +394,7 @@ async fn api_outages<S: Store, C: Clock>(
             let now = snapshot.now();
             let found = filter.of(&outages, now);
             let shown = paged(&found, filter.page);
-            let list: Vec<_> =
-                shown.iter().map(|(target, outage)| json!({"target": target, "outage": outage})).collect();
+            let list: Vec<_> = shown.iter().map(|of| json!({"target": of.target, "outage": of.as_json()})).collect();
             Json(json!({"now": now, "found": found.len(), "outages": list})).into_response()
         }
         (Err(error), _) | (_, Err(error)) => unavailable(&error),

@@ -1,5 +1,6 @@
 //! The state that every page shows. However many pages are open, the store is read once for all of them.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +9,24 @@ use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_pipeline::chat_notes::{ChatNote, ChatNotes};
+use monitor_pipeline::items::MessagePlace;
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_pipeline::ports::{Clock, Store, StoreError};
 use monitor_pipeline::records::read_outages;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
+use crate::layout::escaped;
 use crate::view::{self, TargetView, VersionEnds, version_ends};
 
 /// The store is read for a new state at most for one part of the time in this many.
 const SHARE: u32 = 20;
 /// The outages of all targets take one read for each target, so they may be older than the state by this factor.
 const OUTAGES_SHARE: u32 = 10;
+
+/// How many outages of all targets are kept in memory; the pages of a target and of a runner have all of their own.
+pub(crate) const MOST_OUTAGES: usize = 20_000;
 
 /// Everything that is known of a fleet at one moment.
 #[derive(Debug)]
@@ -75,8 +82,37 @@ impl Snapshot {
     }
 }
 
-/// An outage with its target.
-pub(crate) type OutageOf = (Target, Outage);
+/// An outage with its target and with what the chat has about it.
+#[derive(Clone, Debug)]
+pub(crate) struct OutageOf {
+    pub(crate) target: Target,
+    pub(crate) outage: Outage,
+    pub(crate) note: ChatNote,
+}
+
+impl OutageOf {
+    /// The outages of a target, in the same order.
+    pub(crate) fn of_target(target: &Target, outages: Vec<Outage>, notes: &ChatNotes) -> impl Iterator<Item = Self> {
+        outages.into_iter().map(|outage| Self { target: target.clone(), note: notes.of(&outage), outage })
+    }
+
+    /// As the API gives it.
+    pub(crate) fn as_json(&self) -> serde_json::Value {
+        let mut view = serde_json::json!(self.outage);
+        if let Some(acknowledgement) = &self.note.acknowledgement {
+            view["acknowledged"] = serde_json::json!({"at": acknowledgement.at, "by": acknowledgement.by.shown()});
+        }
+        if let Some(alert) = &self.note.alert {
+            view["alert"] = thread_address(alert).into();
+        }
+        view
+    }
+}
+
+/// The address of a message in Slack. It leads to the workspace in which the reader is signed in.
+pub(crate) fn thread_address(message: &MessagePlace) -> String {
+    format!("https://slack.com/archives/{}/p{}", escaped(&message.channel), escaped(&message.ts.replace('.', "")))
+}
 
 /// The latest state and the outages of all targets, each read again when it is old.
 pub(crate) struct Snapshots<S, C> {
@@ -149,7 +185,7 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
         self.latest.get(self.pause, SHARE, Snapshot::read(&*self.store, &self.clock)).await
     }
 
-    /// The outages of all watched targets, latest first.
+    /// The latest outages of all watched targets, at most [`MOST_OUTAGES`], latest first.
     ///
     /// # Errors
     ///
@@ -157,17 +193,38 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
     pub(crate) async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
         let read = async {
             let snapshot = self.latest().await?;
-            let mut outages = Vec::new();
+            let mut latest: Vec<(&Target, Outage)> = Vec::new();
             for fleet in snapshot.fleets() {
                 let target = &fleet.record.target;
-                let of_target = read_outages(&*self.store, target.id()).await?;
-                outages.extend(of_target.into_iter().map(|outage| (target.clone(), outage)));
+                latest
+                    .extend(read_outages(&*self.store, target.id()).await?.into_iter().map(|outage| (target, outage)));
+                if latest.len() > 2 * MOST_OUTAGES {
+                    keep_latest(&mut latest);
+                }
             }
-            outages.sort_by_key(|(target, outage)| {
-                (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
-            });
+            keep_latest(&mut latest);
+            let mut by_target: BTreeMap<&Target, Vec<Outage>> = BTreeMap::new();
+            for (target, outage) in latest {
+                by_target.entry(target).or_default().push(outage);
+            }
+            let mut outages = Vec::new();
+            for (target, of_target) in by_target {
+                let notes = ChatNotes::read(&*self.store, target.id(), &of_target).await?;
+                outages.extend(OutageOf::of_target(target, of_target, &notes));
+            }
+            outages.sort_by_key(|of| order(&of.target, &of.outage));
             Ok(outages)
         };
         self.outages.get(self.pause, SHARE * OUTAGES_SHARE, read).await
     }
+}
+
+/// The latest first.
+fn order(target: &Target, outage: &Outage) -> impl Ord + use<> {
+    (std::cmp::Reverse(outage.started_at), target.id().clone(), outage.runner_id)
+}
+
+fn keep_latest(outages: &mut Vec<(&Target, Outage)>) {
+    outages.sort_by_key(|(target, outage)| order(target, outage));
+    outages.truncate(MOST_OUTAGES);
 }

@@ -12,26 +12,25 @@ use monitor_pipeline::history::{TargetHistory, Utilisation};
 use crate::fleet_page::{meter, of_runners, runner_table};
 use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
 use crate::text::{ago, counted, one_line, percent};
+use monitor_pipeline::history::{TargetHistory, Utilisation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The times of the table of availability.
 const SPANS: [(&str, u32); 3] = [("24 hours", 1), ("7 days", 7), ("30 days", 30)];
-/// Outages listed here; the page of outages has the others.
-const OUTAGES: usize = 20;
+/// Outages listed here, the latest; the page of outages has the others.
+pub(crate) const OUTAGES: usize = 20;
 
 /// The page.
-pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHistory) -> String {
+pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHistory, outages: &[OutageOf]) -> String {
     let (record, now) = (&fleet.record, snapshot.now());
     let mut runners: Vec<(State, &Runner)> = fleet.runners.iter().map(|runner| (State::of(runner), runner)).collect();
     runners.sort_by_key(|(state, _)| std::cmp::Reverse(state.tone));
     let rows: Vec<(&State, &Fleet, &Runner)> = runners.iter().map(|(state, runner)| (state, fleet, *runner)).collect();
-    let mut outages: Vec<_> = history.outages.iter().collect();
-    outages.sort_by_key(|outage| std::cmp::Reverse(outage.started_at));
-    let more = outages.len().saturating_sub(OUTAGES);
-    let shown: Vec<_> = outages.into_iter().take(OUTAGES).map(|outage| (&record.target, outage)).collect();
+    let more = history.outages.len().saturating_sub(outages.len());
+    let outages: Vec<&OutageOf> = outages.iter().collect();
     let content = html! {
         (own_health(snapshot))
         h1 { (record.target) }
@@ -48,7 +47,7 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
         h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
         @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
         h2 { "Outages" }
-        (outage_table(&shown, now, true, false))
+        (outage_table(&outages, now, true, false))
         @if more > 0 { p .pages { a href={ "/outages?q=" (crate::layout::escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
     };
     page(record.target.as_str(), Place::Elsewhere, Some(snapshot), &content)
@@ -80,7 +79,7 @@ fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
 
 fn availability(history: &TargetHistory, now: Timestamp) -> Markup {
     let of = |days: u32| history.report(Span { from: now.minus(DAY * days), until: now });
-    let used = Utilisation::of(history, Span { from: now.minus(DAY), until: now });
+    let used = |days: u32| Utilisation::of(history, Span { from: now.minus(DAY * days), until: now });
     html! {
         h2 { "Availability" span .age { "without the time that nobody observed" } }
         div .table { table {
@@ -91,10 +90,8 @@ fn availability(history: &TargetHistory, now: Timestamp) -> Markup {
                 @for (name, days) in SPANS { (row(name, &of(days))) }
             }
         } }
-        @if !used.whole().is_zero() {
-            h2 { "Utilisation" span .age { "of all runners together, over 24 hours" } }
-            (utilisation(&used))
-        }
+        @let used = SPANS.map(|(name, days)| (name, used(days)));
+        @if !used[0].1.whole().is_zero() { (utilisation(&used)) }
     }
 }
 
@@ -110,22 +107,30 @@ fn row(name: &str, report: &TargetReport) -> Markup {
     }
 }
 
-fn utilisation(used: &Utilisation) -> Markup {
-    let whole = used.whole().as_secs().max(1);
-    let per_mille = |part: Duration| usize::try_from(part.as_secs() * 1_000 / whole).unwrap_or(0);
-    let parts = [
-        (Tone::Idle, "idle", used.idle),
-        (Tone::Busy, "busy", used.busy),
-        (Tone::Bad, "offline", used.offline),
-        (Tone::Faint, "not observed", used.unobserved),
-    ];
-    let rects: Vec<(Tone, usize)> = parts.iter().map(|(tone, _, part)| (*tone, per_mille(*part))).collect();
+fn utilisation(used: &[(&str, Utilisation)]) -> Markup {
+    const PARTS: [(Tone, &str); 4] =
+        [(Tone::Idle, "Idle"), (Tone::Busy, "Busy"), (Tone::Bad, "Offline"), (Tone::Faint, "Not known")];
+    let per_mille = |of: &Utilisation| {
+        let whole = of.whole().as_secs().max(1);
+        let part = |part: Duration| usize::try_from(part.as_secs() * 1_000 / whole).unwrap_or(0);
+        [of.idle, of.busy, of.offline, of.unknown].map(part)
+    };
     html! {
-        div .line { (meter(&rects)) }
-        p .key {
-            @for (tone, word, part) in parts {
-                span { (mark(tone)) (word) " " (per_mille(part) / 10) "." (per_mille(part) % 10) " %" }
+        h2 { "Utilisation" span .age { "of all runners together" } }
+        div .table { table .used {
+            thead { tr {
+                th { "Time" } @for (tone, word) in PARTS { th .number { (mark(tone)) (word) } } th .wide { "Idle, busy, offline, not known" }
+            } }
+            tbody {
+                @for (name, of) in used {
+                    @let parts = per_mille(of);
+                    tr {
+                        td { (name) }
+                        @for part in parts { td .number { @if part == 0 { "–" } @else { (part / 10) "." (part % 10) " %" } } }
+                        td .wide { (meter(&[0, 1, 2, 3].map(|index| (PARTS[index].0, parts[index])))) }
+                    }
+                }
             }
-        }
+        } }
     }
 }

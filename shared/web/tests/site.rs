@@ -11,14 +11,20 @@ use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use monitor_domain::fleet::TargetRecord;
+use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::Ending;
 use monitor_domain::runner::{Down, Health, Runner, Status};
+use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
 use monitor_domain::watchlist::Watchlist;
-use monitor_pipeline::items::{Item, LastSeen, OutageItem, RunnerItem};
+use monitor_pipeline::items::{Claim, Delivered, Item, LastSeen, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::keys::Put;
+use monitor_pipeline::person::PersonId;
 use monitor_pipeline::ports::{PutOutcome, Store};
-use monitor_pipeline::testing::samples::{at, cursor, ended, outage, runner, target, target_record};
+use monitor_pipeline::testing::samples::{
+    acknowledgement, at, claim, cursor, ended, mute, notification, outage, runner, sent, target, target_record,
+};
+use serde_json::json;
 
 use support::{NOW_SECS, Site};
 
@@ -128,6 +134,55 @@ async fn a_search_finds_by_name_label_target_and_state() {
     assert_eq!((found("days=1").await, found("q=web-3").await, found("q=gpu").await), (0, 1, 0));
     let (status, _) = site.page("/outages?page=-1").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_mute_from_the_command_line_names_an_operator() {
+    let mut items = vec![record("acme/web"), item("acme/web", healthy(3, "web-3", Status::Idle))];
+    let (since, until) = (at(NOW_SECS - 60), at(NOW_SECS + 3_600));
+    items.push(Item::Mute(Mute {
+        since,
+        until,
+        by: PersonId::operator(),
+        ..mute(Scope::Named("web-3".to_owned()), 1)
+    }));
+    let site = Site::new(items).await;
+    let (_, page) = site.page("/runner/3/acme/web").await;
+    assert!(page.contains(" by an operator on the command line") && !page.contains("OPERATOR"), "{page}");
+}
+
+#[tokio::test]
+async fn an_outage_links_to_its_thread_and_names_who_acknowledged_it() {
+    let past = ended(&outage(&runner(3, "web-3"), 2), Ending::Recovered);
+    let opened = NotificationItem::Offline { outages: vec![outage(&runner(3, "web-3"), 2)] };
+    let alert = Claim {
+        notification: Notification { items: vec![opened], ..notification("acme/web") },
+        further: Vec::new(),
+        ..claim("acme/web", 1, 1)
+    };
+    let place = Delivered { channel: Some("C024BE91L".to_owned()), ts: Some("1800000000.000700".to_owned()) };
+    let site = Site::new(vec![
+        record("acme/web"),
+        item("acme/web", healthy(3, "web-3", Status::Idle)),
+        Item::Cursor(cursor("acme/web", 3)),
+        Item::Outage(OutageItem { target: target("acme/web").id().clone(), outage: past }),
+        Item::Sent(sent(&alert, SendEnding::Delivered(place))),
+        Item::Claim(alert),
+        Item::Acknowledgement(acknowledgement("acme/web", 3, 2)),
+    ])
+    .await;
+    let address = "https://slack.com/archives/C024BE91L/p1800000000000700";
+    for path in ["/outages", "/target/acme/web", "/runner/3/acme/web"] {
+        let (_, page) = site.page(path).await;
+        assert!(page.contains(&format!("<a href=\"{address}\"")), "{path}: {page}");
+        assert!(page.contains("acknowledged by U2CERLKJA"), "{path}: {page}");
+    }
+    let (_, csv) = site.page("/outages.csv").await;
+    assert!(csv.trim_end().ends_with(&format!(",2027-01-15T08:07:00.007Z,U2CERLKJA,{address}")), "{csv}");
+    let listed = site.json("/api/v1/outages").await["outages"][0]["outage"].clone();
+    let acknowledged = json!({"at": "2027-01-15T08:07:00.007Z", "by": "U2CERLKJA"});
+    assert_eq!((&listed["alert"], &listed["acknowledged"]), (&address.into(), &acknowledged));
+    assert_eq!(site.json("/api/v1/runners/3/acme/web").await["outages"][0], listed);
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ def hands_back(words):
 
 
 def responds(status, words):
-    """Expects this answer to Slack."""
+    """Expects this answer to an HTTP request."""
     def check(answer, _log, _event):
         assert answer.get("statusCode") == status and words in (answer.get("body") or ""), answer
     return check
@@ -108,6 +108,12 @@ CASES = [
      "SlackFunction", "slack-runner-help.json", ALL_SET, responds(200, "/runner-status")),
     ("refuses a request with another signature",
      "SlackFunction", "slack-runner-help.json", {**ALL_SET, "SLACK_SIGNING_SECRET": "another"}, responds(401, "")),
+    ("names every missing setting",
+     "WebFunction", "web-fleet.json", NOTHING_SET, names("SLACK_SIGNING_SECRET", *STORE)),
+    ("shows nothing without a session",
+     "WebFunction", "web-fleet.json", ALL_SET, responds(401, "No session is open")),
+    ("opens no session with a link that it did not make",
+     "WebFunction", "web-open.json", ALL_SET, responds(403, "not a link of this monitor")),
 ]
 
 

@@ -63,11 +63,18 @@ const NOTIFICATIONS: &str = "
                 WHERE section = 'cursor' AND subject = ?1)
       END";
 
-/// Mutes that ended long ago, and old acknowledgements and markers.
-const OVERRIDES: &str = "
+/// Mutes that ended long ago, and old markers.
+const MUTES: &str = "
     DELETE FROM items
-    WHERE section IN ('acknowledgement', 'marker', 'mute') AND subject = ?1
+    WHERE section IN ('marker', 'mute') AND subject = ?1
       AND CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.until'), json_extract(body, '$.at')) < ?2 END
+      AND ?3 > 0";
+
+/// Old acknowledgements.
+const ACKNOWLEDGEMENTS: &str = "
+    DELETE FROM items
+    WHERE section = 'acknowledgement' AND subject = ?1
+      AND CASE WHEN json_valid(body) THEN json_extract(body, '$.at') < ?2 END
       AND ?3 > 0";
 
 /// Outages that ended long ago.
@@ -78,19 +85,21 @@ const OUTAGES: &str = "
     )";
 
 impl EmbeddedStore {
-    /// Deletes outages and absences that ended before `ended_before` and returns their number. Open outages are kept,
-    /// however old.
+    /// Deletes outages and absences that ended before `ended_before`, and with them what the chat has about outages: claims,
+    /// send outcomes and acknowledgements. Returns the number of deleted rows.
+    ///
+    /// Open outages and each subject's latest notification are kept, however old.
     pub async fn prune_outages(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
-        self.prune_by(&[OUTAGES, ABSENCES], ended_before).await
+        self.prune_by(&[OUTAGES, ABSENCES, NOTIFICATIONS, ACKNOWLEDGEMENTS], ended_before).await
     }
 
-    /// Deletes changes, claims and send outcomes older than `before` that are not pending, and old overrides and
-    /// markers. Returns the number of deleted rows.
+    /// Deletes changes older than `before` that are not pending, and old mutes and markers. Returns the number of deleted
+    /// rows.
     ///
-    /// Pending changes, each subject's latest notification and all outages are kept, however old. Unreadable rows are
+    /// Pending changes and all outages are kept, however old. Unreadable rows are
     /// kept too; an error in one subject is returned after the other subjects are done.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.prune_by(&[CHANGES, NOTIFICATIONS, OVERRIDES], before).await
+        self.prune_by(&[CHANGES, MUTES], before).await
     }
 
     async fn prune_by(&self, statements: &[&str], before: Timestamp) -> Result<u64, StoreError> {

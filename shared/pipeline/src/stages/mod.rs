@@ -18,7 +18,9 @@ use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckEnding, CheckReport, CheckSettings};
 pub use latest_checks::LatestChecks;
-pub use notify::{DeliveryState, Notify, NotifyReport, NotifySettings, RemainingParts, delivery_state, record_outages};
+pub use notify::{
+    DeliveryState, Notify, NotifyReport, NotifySettings, RemainingParts, alerts, delivery_state, record_outages,
+};
 pub use respond::{Respond, RespondError};
 pub use schedule::{QuotaEstimators, Schedule, ScheduleReport, ScheduleSettings, Throttled};
 

@@ -29,6 +29,7 @@ use crate::stages::{Disposition, MAX_RECEIVES, RETRY_AFTER};
 pub use delivery_state::{DeliveryState, RemainingParts, delivery_state};
 pub use recording::record_outages;
 pub use settings::NotifySettings;
+pub use threads::alerts;
 
 /// How many claims and endings are read: enough to find those of the latest notification.
 const RECORDS_READ: usize = 40;

@@ -1,9 +1,12 @@
 //! Alerts as live messages: which earlier messages a notification edits, and where it is sent itself.
 
-use monitor_domain::notifications::{Notification, NotificationItem};
-use monitor_domain::outage::Outage;
+use std::collections::BTreeMap;
 
-use crate::items::{Claim, LiveMessage, MessagePlace, PartEnding};
+use monitor_domain::notifications::{Notification, NotificationItem};
+use monitor_domain::outage::{Outage, OutageId};
+use monitor_domain::runner::RunnerId;
+
+use crate::items::{Attempt, Claim, Item, LiveMessage, MessagePlace, PartEnding, Sent};
 
 /// A message about more outages than this is not edited: every claim contains the outages of live messages until they
 /// end.
@@ -78,6 +81,29 @@ pub(super) fn live_after(claim: &Claim, parts: &[PartEnding]) -> Vec<LiveMessage
     live
 }
 
+/// The first message about each outage that opened, from a subject's Claim and Sent items in any order. Its thread has
+/// what followed.
+pub fn alerts(records: &[Item]) -> BTreeMap<(RunnerId, OutageId), MessagePlace> {
+    let sent =
+        records.iter().filter_map(|item| if let Item::Sent(sent) = item { Some((sent.number, sent)) } else { None });
+    let sent: BTreeMap<Attempt, &Sent> = sent.collect();
+    let mut claims: Vec<&Claim> =
+        records.iter().filter_map(|item| if let Item::Claim(claim) = item { Some(claim) } else { None }).collect();
+    claims.sort_unstable_by_key(|claim| claim.number);
+    let mut alerts = BTreeMap::new();
+    for claim in claims {
+        let endings = sent.get(&claim.number).map(|sent| sent.part_endings()).unwrap_or_default();
+        for ((_, notification), ending) in claim.parts().zip(endings) {
+            let PartEnding::Delivered(delivered) = ending else { continue };
+            let Some(place) = delivered.place() else { continue };
+            for outage in notification.items.iter().flat_map(openings) {
+                alerts.entry((outage.runner_id, outage.id)).or_insert_with(|| place.clone());
+            }
+        }
+    }
+    alerts
+}
+
 fn endings(item: &NotificationItem) -> &[Outage] {
     match item {
         NotificationItem::Recovered { outages } | NotificationItem::NoLongerMonitored { outages, .. } => outages,
@@ -109,13 +135,14 @@ fn openings(item: &NotificationItem) -> &[Outage] {
 #[cfg(test)]
 mod tests {
     use monitor_domain::fleet::Counts;
-    use monitor_domain::outage::{Ending, LastHealthy, OutageId, Peers, Visibility};
-    use monitor_domain::runner::{RunnerId, Status};
+    use monitor_domain::outage::{Ending, LastHealthy, Peers, Visibility};
+    use monitor_domain::runner::Status;
     use monitor_domain::subject::{Revision, Subject};
     use monitor_domain::time::Timestamp;
 
     use super::*;
-    use crate::items::{Attempt, Delivered};
+    use crate::items::{Delivered, SendEnding};
+    use crate::testing::samples;
 
     fn outage(runner: u64) -> Outage {
         let at = Timestamp::from_epoch_ms(1_800_000_000_000);
@@ -216,6 +243,37 @@ mod tests {
             assert_eq!(plan(&live, &notification(items.clone())).reply_to, None, "{items:?}");
         }
         assert_eq!(open(&plan(&live, &notification(vec![recovered(&[1, 3])])).edits), [("1", 1), ("2", 0)]);
+    }
+
+    #[test]
+    fn the_alert_of_an_outage_is_the_first_message_that_was_delivered_about_its_start() {
+        let opens = |runner| notification(vec![NotificationItem::Offline { outages: vec![outage(runner)] }]);
+        let attempt = |notification, attempt| Attempt { notification, attempt };
+        let claimed = |number, of: Notification| Claim { number, ..claim(&[], of) };
+        let delivered = |ts: &str| Delivered { channel: Some("C1".to_owned()), ts: Some(ts.to_owned()) };
+        let sent = |claim: &Claim, ending| Item::Sent(samples::sent(claim, ending));
+        let refused = claimed(attempt(1, 1), opens(1));
+        let first = claimed(attempt(1, 2), opens(1));
+        let unanswered = claimed(attempt(2, 1), opens(2));
+        let later = claimed(attempt(3, 1), notification(vec![recovered(&[1])]));
+        let again =
+            claimed(attempt(4, 1), notification(vec![NotificationItem::MuteEnded { outages: vec![outage(1)] }]));
+        let hook = claimed(attempt(5, 1), opens(3));
+        let records = [
+            sent(&hook, SendEnding::Delivered(Delivered::default())),
+            sent(&again, SendEnding::Delivered(delivered("9"))),
+            Item::Claim(again),
+            sent(&first, SendEnding::Delivered(delivered("7"))),
+            Item::Claim(first),
+            sent(&refused, SendEnding::LayoutRefused { reason: "blocks".to_owned() }),
+            Item::Claim(refused),
+            sent(&later, SendEnding::Delivered(delivered("8"))),
+            Item::Claim(later),
+            Item::Claim(unanswered),
+            Item::Claim(hook),
+        ];
+        let one = (RunnerId(1), outage(1).id);
+        assert_eq!(alerts(&records), BTreeMap::from([(one, place("7"))]));
     }
 
     #[test]
