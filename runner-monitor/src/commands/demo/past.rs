@@ -32,7 +32,7 @@ const WAS_UNREACHABLE: &str = "orgs/acme";
 /// How often a lost commit is tried again.
 const TRIES: u32 = 10;
 
-/// A number that looks random and is the same in each demo.
+/// A pseudo-random number below a limit, the same in each demo.
 fn draw(seed: &str, below: u64) -> u64 {
     seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
         % below
