@@ -23,8 +23,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// When monitoring seems to have begun.
 const DAYS: u32 = 75;
-/// For how long it is known which jobs ran, as in a store that keeps this for three days.
-const JOB_DAYS: u32 = 3;
+/// For how long it is known which jobs ran.
+const JOB_DAYS: u32 = 8;
 /// The first revision that is still stored, greater than the number of any outage before it.
 const FIRST_REVISION: u64 = 101;
 /// The target whose runners could not be listed for a while.
