@@ -23,8 +23,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// When monitoring seems to have begun.
 const DAYS: u32 = 75;
-/// For how long it is known which jobs ran, as in a store that keeps this for three days.
-const JOB_DAYS: u32 = 3;
+/// For how long it is known which jobs ran.
+const JOB_DAYS: u32 = 8;
 /// The first revision that is still stored, greater than the number of any outage before it.
 const FIRST_REVISION: u64 = 101;
 /// The target whose runners could not be listed for a while.
@@ -32,7 +32,7 @@ const WAS_UNREACHABLE: &str = "orgs/acme";
 /// How often a lost commit is tried again.
 const TRIES: u32 = 10;
 
-/// A number that looks random and is the same in each demo.
+/// A pseudo-random number below a limit, the same in each demo.
 fn draw(seed: &str, below: u64) -> u64 {
     seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
         % below
