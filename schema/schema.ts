@@ -384,3 +384,22 @@ export const Marker = itemType("Marker", {
     expiresAt,
   },
 });
+
+/** A workflow job that is not completed. */
+export const WorkflowJob = itemType("WorkflowJob", {
+  keyPath: "/repo-:repoId/job-:jobId",
+  syncable: false,
+  ttl,
+  fields: {
+    repoId,
+    /** GitHub's id of the job. */
+    jobId: { type: uint },
+    /** The repository whose workflow it belongs to. */
+    repository: text,
+    /** The labels that a runner must have. */
+    labels: { type: arrayOf(string), required: false },
+    queuedAt: moment,
+    body,
+    expiresAt,
+  },
+});

@@ -13,6 +13,8 @@ use crate::config_file;
 
 /// The environment variable for `--slack-commands`.
 pub(crate) const SLACK_COMMANDS: &str = "SLACK_COMMANDS";
+/// The environment variable for `--webhooks`.
+pub(crate) const WEBHOOKS: &str = "WEBHOOKS";
 /// The environment variable for `--web`.
 pub(crate) const WEB: &str = "WEB";
 
@@ -62,7 +64,7 @@ pub(crate) fn whole_number(text: &str, range: RangeInclusive<u32>, example: u32)
 /// Parses an address to listen on.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        let variable = [SLACK_COMMANDS, WEB].into_iter().find(|variable| is_from(variable, text));
+        let variable = [SLACK_COMMANDS, WEBHOOKS, WEB].into_iter().find(|variable| is_from(variable, text));
         let place = variable.map_or_else(String::new, |variable| format!("it is set by {variable}; "));
         format!("{place}must be an address and a port, for example 127.0.0.1:8099")
     })

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use monitor_domain::quote::holds_secret;
 
-use crate::args::{SLACK_COMMANDS, WEB, with_default_of_file};
+use crate::args::{SLACK_COMMANDS, WEB, WEBHOOKS, with_default_of_file};
 use crate::commands::check::Check;
 use crate::commands::config::{Config, ConfigCommand};
 use crate::commands::copy::Copy;
@@ -17,6 +17,7 @@ use crate::commands::doctor::Doctor;
 use crate::commands::health::Health;
 use crate::commands::history::History;
 use crate::commands::init::Init;
+use crate::commands::jobs::Jobs;
 use crate::commands::overrides::{Acknowledge, Mute, Unmute};
 use crate::commands::report::Report;
 use crate::commands::run::Run;
@@ -104,6 +105,9 @@ pub(crate) enum Command {
     /// Say whether monitoring itself is complete, for probes; whether runners are offline makes no difference
     #[command(after_long_help = EXIT_CODES)]
     Health(Health),
+    /// Show the jobs that wait for a runner, and why, as GitHub's webhook has reported them
+    #[command(after_long_help = EXIT_CODES)]
+    Jobs(Jobs),
     /// Show the stored outages, without asking GitHub
     #[command(after_long_help = EXIT_CODES)]
     History(History),
@@ -178,7 +182,7 @@ pub(crate) fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> 
              for it (`runner-monitor settings` lists them), and replace the secret, as everybody on the machine could read it"
         );
     }
-    for variable in [STORE, SLACK_COMMANDS, WEB, WEB_HOST, CONFIG] {
+    for variable in [STORE, SLACK_COMMANDS, WEBHOOKS, WEB, WEB_HOST, CONFIG] {
         let value = std::env::var_os(variable).unwrap_or_default();
         anyhow::ensure!(
             !holds_secret(&value.to_string_lossy()),

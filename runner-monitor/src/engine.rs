@@ -126,7 +126,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
             changes: TimeScaled::new(Queue::fifo(MAX_RECEIVES), later.clone()),
             commands: TimeScaled::new(Queue::standard(MAX_RECEIVES), later.clone()),
             clock,
-            settings: CheckSettings { policy, configured, interval },
+            settings: CheckSettings { policy, configured, interval, jobs: false },
             cycles: Cycles::new(cycle::pending_limit(pending_limit, interval)),
             checks_at_once,
             latest: LatestChecks::default(),

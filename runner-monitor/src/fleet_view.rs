@@ -163,7 +163,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
         let cells = vec![
             target.to_owned(),
             runner.name.clone(),
-            runner.pool.map_or_else(|| status_text(runner), |pool| pool.to_string()),
+            runner.tally().unwrap_or_else(|| status_text(runner)),
             spoken_duration(view.now.since(since)),
             runner.labels.join(", "),
             checked.clone(),
@@ -174,7 +174,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
             Tone::Warning => 2,
             _ => u8::from(!runner.status.is_healthy() && !runner.is_gone()),
         };
-        Line { row: Row { tone, cells }, is_runner: runner.pool.is_none(), urgency }
+        Line { row: Row { tone, cells }, is_runner: runner.is_one(), urgency }
     }));
     lines
 }
@@ -377,6 +377,7 @@ mod tests {
             version_ended_at: None,
             ephemeral: false,
             pool: None,
+            waiting: None,
             labels: Vec::new(),
             status: Status::Unknown,
             in_job: false,

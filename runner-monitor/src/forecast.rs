@@ -140,6 +140,7 @@ mod tests {
             version_ended_at: None,
             ephemeral: false,
             pool: None,
+            waiting: None,
             labels: Vec::new(),
             status: runner.status,
             in_job: false,

@@ -24,6 +24,7 @@ use crate::slack_server::{Follower, SlackServer};
 use crate::stopping::GRACE;
 use crate::store::ChosenStore;
 use crate::web_server::{WebServer, pause};
+use crate::webhook_server::WebhookServer;
 
 /// How many follow-ups (commands too slow for a direct answer) run at once.
 const FOLLOW_UPS: usize = 4;
@@ -37,6 +38,17 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts at a tick.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// What is served besides.
+#[derive(Default)]
+pub(crate) struct Servers {
+    /// Slack's commands and buttons.
+    pub(crate) slack: Option<SlackServer>,
+    /// GitHub's reports of jobs, at an address of their own.
+    pub(crate) webhook: Option<WebhookServer>,
+    /// The page.
+    pub(crate) web: Option<WebServer>,
+}
+
 /// The schedule stage with the ports of an installation in one process.
 type Tick<'a, Cl> = Schedule<'a, ChosenStore, GitHub, TimeScaled, TimeScaled, Cl>;
 
@@ -48,8 +60,7 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
     pub(crate) async fn run(
         self: Arc<Self>,
         mut asked_to_stop: watch::Receiver<bool>,
-        slack_server: Option<SlackServer>,
-        web_server: Option<WebServer>,
+        servers: Servers,
         on_cycle: impl Fn(CycleReport) + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
         let on_cycle: Arc<dyn Fn(CycleReport) + Send + Sync> = Arc::new(on_cycle);
@@ -74,6 +85,10 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         });
         loops.spawn(self.clone().check_loop(stop.clone(), on_cycle));
         loops.spawn(self.clone().notify_loop(stop.clone()));
+        let Servers { slack: slack_server, webhook, web: web_server } = servers;
+        if let Some(webhook_server) = webhook {
+            loops.spawn(webhook_server.serve(self.clone(), stop.clone()));
+        }
         if let Some(slack_server) = slack_server {
             loops.spawn(self.clone().follow_up_loop(slack_server.follower(), stop.clone()));
             loops.spawn(slack_server.serve(self.clone(), stop.clone()));

@@ -22,6 +22,7 @@ mod stopping;
 mod store;
 mod table;
 mod web_server;
+mod webhook_server;
 
 use std::process::ExitCode;
 
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
             Command::Run(run) => commands::run::run(&run).await,
             Command::Status(status) => commands::status::run(&status).await,
             Command::Health(health) => commands::health::run(&health).await,
+            Command::Jobs(jobs) => commands::jobs::run(&jobs).await,
             Command::History(history) => commands::history::run(&history).await,
             Command::Report(report) => commands::report::run(&report).await,
             Command::Doctor(doctor) => commands::doctor::run(&doctor).await,

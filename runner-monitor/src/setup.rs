@@ -24,6 +24,7 @@ use crate::slack_server::{Answering, SlackServer};
 use crate::store::{ChosenStore, StoreArgument};
 use crate::table::colour_on_stdout;
 use crate::web_server::PageArguments;
+use crate::webhook_server::Webhooks;
 
 /// The settings from the environment and the configuration file. Targets given as arguments replace those of the settings.
 pub(crate) fn settings(host_options: &HostOptions) -> anyhow::Result<Settings> {
@@ -74,6 +75,7 @@ pub(crate) async fn slack_server(
     settings: &Settings,
     http: &reqwest::Client,
     page: &PageArguments,
+    webhooks: Option<Arc<Webhooks>>,
 ) -> anyhow::Result<SlackServer> {
     let secret = settings.slack_signing_secret.as_ref().context("the signing secret of Slack was not read")?;
     let messenger = messenger(http, settings, true)?;
@@ -86,7 +88,7 @@ pub(crate) async fn slack_server(
         replies: Replies::new(http.clone()),
         refusals: Refusals::default(),
     };
-    SlackServer::bind(address, answering).await
+    SlackServer::bind(address, answering, webhooks).await
 }
 
 /// Opens the selected store. For a file, creates its folder.

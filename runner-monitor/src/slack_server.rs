@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::connections::{self, Answer, BodyError, Place};
 use crate::engine::{Engine, TimeScaled};
 use crate::store::ChosenStore;
+use crate::webhook_server::Webhooks;
 
 /// How long a direct answer may take before it becomes a follow-up. Slack waits 3 s in all, including the proxy.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ const ANSWERS_AT_ONCE: usize = 16;
 pub(crate) struct SlackServer {
     listener: TcpListener,
     answering: Arc<Answering>,
+    /// GitHub's reports of jobs, if they arrive at the same address.
+    webhooks: Option<Arc<Webhooks>>,
 }
 
 /// What the answers need besides the engine.
@@ -52,11 +55,15 @@ pub(crate) struct Answering {
 
 impl SlackServer {
     /// Listens at an address.
-    pub(crate) async fn bind(address: SocketAddr, answering: Answering) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        answering: Answering,
+        webhooks: Option<Arc<Webhooks>>,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("--slack-commands cannot listen on {address}: choose another address or port"))?;
-        Ok(Self { listener, answering: Arc::new(answering) })
+        Ok(Self { listener, answering: Arc::new(answering), webhooks })
     }
 
     /// The bound address. For port 0 it has the port that the system chose.
@@ -70,8 +77,9 @@ impl SlackServer {
         engine: Arc<Engine<Ch, Cl>>,
         stop: watch::Receiver<bool>,
     ) {
-        let Self { listener, answering } = self;
-        let request_handler = Arc::new(RequestHandler { engine, answering, answers: Semaphore::new(ANSWERS_AT_ONCE) });
+        let Self { listener, answering, webhooks } = self;
+        let answers = Semaphore::new(ANSWERS_AT_ONCE);
+        let request_handler = Arc::new(RequestHandler { engine, answering, answers, webhooks });
         let receiving = request_handler.clone();
         let answer = move |request, place| receive(receiving.clone(), request, place);
         let refusals = &request_handler.answering.refusals;
@@ -90,6 +98,7 @@ struct RequestHandler<Ch, Cl> {
     engine: Arc<Engine<Ch, Cl>>,
     answering: Arc<Answering>,
     answers: Semaphore,
+    webhooks: Option<Arc<Webhooks>>,
 }
 
 /// Answers the commands that are too slow for a direct answer.
@@ -130,6 +139,10 @@ async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
     request: Request<Incoming>,
     place: Arc<Place>,
 ) -> Answer {
+    let engine = &request_handler.engine;
+    if let Some(webhooks) = request_handler.webhooks.as_ref().filter(|_| Webhooks::is_delivery(request.headers())) {
+        return webhooks.receive(&*engine.store, &engine.clock, request, &place).await;
+    }
     if request.method() != Method::POST {
         return answer(HttpAnswer::of(StatusCode::METHOD_NOT_ALLOWED.as_u16()));
     }

@@ -79,6 +79,6 @@ impl Ready {
     fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
         let (github, store) = github_and_store(&settings, sdk)?;
         let Settings { policy, targets: configured, .. } = settings;
-        Ok(Self { github, store, settings: CheckSettings { policy, configured, interval } })
+        Ok(Self { github, store, settings: CheckSettings { policy, configured, interval, jobs: false } })
     }
 }

@@ -84,7 +84,8 @@ fn runner(id: u64, status: Status) -> ObservedRunner {
 fn installation() -> Installation {
     keep_log_lines();
     let configured = ["acme/web", "acme/api", "orgs/acme"].map(|name| name.parse().unwrap()).to_vec();
-    let this = Installation::new(CheckSettings { policy: Policy::default(), configured, interval: INTERVAL });
+    let this =
+        Installation::new(CheckSettings { policy: Policy::default(), configured, interval: INTERVAL, jobs: false });
     for (number, name) in (1..).zip(["acme/web", "acme/api", "orgs/acme"]) {
         this.source.set(&target(name), vec![runner(number, Status::Idle), runner(number + 10, Status::Busy)]);
     }

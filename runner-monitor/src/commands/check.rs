@@ -108,6 +108,7 @@ pub(crate) async fn run(arguments: &Check) -> anyhow::Result<Outcome> {
         policy: settings.policy.clone(),
         configured: settings.targets.clone(),
         interval: std::time::Duration::from_secs(300),
+        jobs: false,
     };
     let announced = Announced::default();
     let stage = CheckStage {

@@ -30,6 +30,7 @@ use crate::Outcome;
 use crate::args::{parse_address, whole_number};
 use crate::descriptors::CHECKS_AT_ONCE;
 use crate::engine::Engine;
+use crate::loops::Servers;
 use crate::out;
 use crate::setup;
 use crate::stopping::stop_on_signal;
@@ -140,9 +141,10 @@ async fn play_scenario(arguments: &Demo, mut stop: watch::Receiver<bool>) -> any
     let (end, ended) = watch::channel(false);
     let cycles = Arc::new(AtomicU32::new(0));
     let ended_cycles = cycles.clone();
-    let watching = tokio::spawn(engine.clone().run(ended, None, web_server, move |_| {
-        ended_cycles.fetch_add(1, Ordering::SeqCst);
-    }));
+    let watching =
+        tokio::spawn(engine.clone().run(ended, Servers { web: web_server, ..Servers::default() }, move |_| {
+            ended_cycles.fetch_add(1, Ordering::SeqCst);
+        }));
 
     let mut beats = BEATS.iter().peekable();
     let mut last = Instant::now();

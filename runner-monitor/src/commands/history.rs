@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: &History) -> anyhow::Result<Outcome> {
         let mut is_selected = selection.covers(target, None);
         if selection.is_by_runner() {
             let fleet = read_fleet(&store, target).await?.fleet;
-            for runner in fleet.pools.into_iter().chain(fleet.runners) {
+            for runner in fleet.queues.into_iter().chain(fleet.pools).chain(fleet.runners) {
                 unknown.retain(|name| !covers_some(name, &runner.name));
                 is_selected |= selection.covers(target, Some(&runner.name));
             }

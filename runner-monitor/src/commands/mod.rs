@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod overrides;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -14,16 +14,20 @@ use monitor_telemetry::SystemClock;
 use tracing::{info, warn};
 
 use crate::Outcome;
-use crate::args::{SLACK_COMMANDS, WEB, is_from, parse_address, parse_target, parse_within, with_default_of_file};
+use crate::args::{
+    SLACK_COMMANDS, WEB, WEBHOOKS, is_from, parse_address, parse_target, parse_within, with_default_of_file,
+};
 use crate::clock::MachineClock;
 use crate::config_file;
 use crate::cycle::CycleReport;
 use crate::descriptors;
 use crate::engine::Engine;
+use crate::loops::Servers;
 use crate::setup;
 use crate::stopping::stop_on_signal;
 use crate::store::{STORE, StoreArgument, parse_store};
 use crate::web_server::{PageArguments, WEB_HOST, WebServer, check_address, parse_web_host};
+use crate::webhook_server::{WebhookServer, Webhooks};
 
 /// The environment variable for `--heartbeat-url`.
 const HEARTBEAT_URL: &str = "HEARTBEAT_URL";
@@ -53,6 +57,10 @@ pub(crate) struct Run {
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET
     #[arg(long, value_name = "ADDRESS:PORT", env = SLACK_COMMANDS, value_parser = parse_address)]
     pub(crate) slack_commands: Option<SocketAddr>,
+    /// Receive GitHub's reports of workflow jobs at this address, behind a reverse proxy; may be that of
+    /// --slack-commands; needs GITHUB_WEBHOOK_SECRET
+    #[arg(long, value_name = "ADDRESS:PORT", env = WEBHOOKS, value_parser = parse_address)]
+    pub(crate) webhooks: Option<SocketAddr>,
     /// Serve the page, the JSON API under /api/v1, /metrics and /healthz at this address
     #[arg(long, value_name = "ADDRESS:PORT", env = WEB, value_parser = parse_address)]
     pub(crate) web: Option<SocketAddr>,
@@ -70,8 +78,10 @@ impl Run {
     /// The fault of the addresses on which it would listen, if there is one.
     pub(crate) fn fault_of_addresses(&self) -> Option<anyhow::Error> {
         let web = self.web?;
-        if self.slack_commands == Some(web) && web.port() != 0 {
-            return Some(anyhow::anyhow!("WEB and SLACK_COMMANDS are both {web}: choose another port for one of them"));
+        for (variable, address) in [(SLACK_COMMANDS, self.slack_commands), (WEBHOOKS, self.webhooks)] {
+            if address == Some(web) && web.port() != 0 {
+                return Some(anyhow::anyhow!("WEB and {variable} are both {web}: choose another port for one of them"));
+            }
         }
         check_address(web, &self.page).err()
     }
@@ -83,6 +93,7 @@ impl Run {
             targets: self.targets.clone(),
             store: self.store.service(),
             slack_commands: self.slack_commands.is_some(),
+            webhooks: self.webhooks.is_some(),
             alerts: true,
             ..HostOptions::default()
         }
@@ -112,7 +123,7 @@ pub(crate) fn fault_of_value(variable: &str, value: &str) -> Option<String> {
     match variable {
         CHECK_INTERVAL => parse_interval(value).err(),
         PENDING_LIMIT => parse_pending_limit(value).err(),
-        SLACK_COMMANDS | WEB => parse_address(value).err(),
+        SLACK_COMMANDS | WEBHOOKS | WEB => parse_address(value).err(),
         STORE => parse_store(value.into()).err(),
         WEB_HOST => value.split(',').find_map(|host| parse_web_host(host).err()),
         _ => None,
@@ -146,9 +157,18 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             "the heartbeat's URL is an argument, which everybody on this machine can read: set HEARTBEAT_URL instead"
         );
     }
+    let webhooks = settings.github_webhook_secret.as_ref().map(|secret| Arc::new(Webhooks::new(secret)));
+    let is_shared = arguments.webhooks == arguments.slack_commands;
     let slack_server = match arguments.slack_commands {
-        Some(address) => Some(setup::slack_server(address, &settings, &http, &arguments.page).await?),
+        Some(address) => {
+            let also = webhooks.clone().filter(|_| is_shared);
+            Some(setup::slack_server(address, &settings, &http, &arguments.page, also).await?)
+        }
         None => None,
+    };
+    let webhook_server = match (arguments.webhooks.filter(|_| !is_shared), webhooks) {
+        (Some(address), Some(webhooks)) => Some(WebhookServer::bind(address, webhooks).await?),
+        _ => None,
     };
 
     let web_server = match arguments.web {
@@ -159,6 +179,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal()?;
     if let Some(slack_server) = &slack_server {
         info!(address = %slack_server.address()?, "answering Slack");
+    }
+    if let Some(webhook_server) = &webhook_server {
+        info!(address = %webhook_server.address()?, "receiving reports of workflow jobs");
     }
     if let Some(web_server) = &web_server {
         info!(address = %web_server.address()?, sessions = web_server.has_sessions(), "serving the page");
@@ -172,7 +195,9 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     );
     let what = (settings.policy.clone(), settings.targets.clone(), arguments.every);
     let limits = (arguments.pending_limit, descriptors::checks_at_once());
-    let engine = Arc::new(Engine::new(store, github, chat, clock, what, limits, false));
+    let mut engine = Engine::new(store, github, chat, clock, what, limits, false);
+    engine.settings.jobs = arguments.webhooks.is_some();
+    let engine = Arc::new(engine);
     let on_cycle = move |report: CycleReport| {
         let CycleReport { targets, unseen, runners, online, down, quota_remaining, took, shortfalls } = report;
         let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -187,7 +212,8 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<Outcome> {
             tokio::spawn(async move { beat(&http, url).await });
         }
     };
-    let ended = engine.run(stop, slack_server, web_server, on_cycle).await;
+    let ended =
+        engine.run(stop, Servers { slack: slack_server, webhook: webhook_server, web: web_server }, on_cycle).await;
     info!("stopped");
     // The error is in the log. Its exit code is not that of a wrong setting, after which a supervisor does not restart.
     Ok(if ended.is_ok() { Outcome::Healthy } else { Outcome::Unhealthy })

@@ -146,10 +146,10 @@ fn knows(fleet: &Fleet, name: &Named) -> bool {
 fn selected(mut fleet: Fleet, selection: &Selection) -> Option<Fleet> {
     let target = fleet.record.target.clone();
     let is_whole = selection.covers(&target, None);
-    for all in [&mut fleet.runners, &mut fleet.pools] {
+    for all in [&mut fleet.runners, &mut fleet.pools, &mut fleet.queues] {
         all.retain(|runner| selection.covers(&target, Some(&runner.name)));
     }
-    (is_whole || !fleet.runners.is_empty() || !fleet.pools.is_empty()).then_some(fleet)
+    (is_whole || fleet.pools_and_runners().next().is_some()).then_some(fleet)
 }
 
 fn unreachable(fleets: &[Fleet]) -> Vec<(String, String)> {

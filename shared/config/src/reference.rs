@@ -147,6 +147,14 @@ pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
     default: None,
     parameter: Some("slack-signing-secret"),
 };
+pub(crate) const GITHUB_WEBHOOK_SECRET: Setting = Setting {
+    name: "GITHUB_WEBHOOK_SECRET",
+    what: "Secret of the webhook with which GitHub reports workflow jobs. Needed to receive them (`run --webhooks`)",
+    secret: true,
+    example: "3f9c…",
+    default: None,
+    parameter: Some("github-webhook-secret"),
+};
 pub(crate) const SLACK_ADMINS: Setting = Setting {
     name: "SLACK_ADMINS",
     what: "Ids of the Slack users and user groups who may mute more than one target, or for longer than 24 h; user groups need SLACK_BOT_TOKEN. If it is not set, nobody may do this, except for muting a name or label that exists in several targets",
@@ -277,6 +285,14 @@ const SLACK_COMMANDS: Setting = Setting {
     default: None,
     parameter: None,
 };
+const WEBHOOKS: Setting = Setting {
+    name: "WEBHOOKS",
+    what: "Address at which reports of workflow jobs are received (`run --webhooks`)",
+    secret: false,
+    example: "127.0.0.1:8098",
+    default: None,
+    parameter: None,
+};
 const WEB: Setting = Setting {
     name: "WEB",
     what: "Address at which the page is served (`run --web`)",
@@ -320,6 +336,7 @@ pub fn reference() -> &'static [Setting] {
         GITHUB_API_VERSION,
         GITHUB_REQUESTS_PER_MINUTE,
         GITHUB_MAX_CONCURRENT_REQUESTS,
+        GITHUB_WEBHOOK_SECRET,
         REPOS,
         ORGANIZATIONS,
         ENTERPRISES,
@@ -347,7 +364,7 @@ pub fn reference() -> &'static [Setting] {
 /// The settings of the program `runner-monitor` alone, which are arguments as well.
 pub fn program_reference() -> &'static [Setting] {
     const ALL: &[Setting] =
-        &[RUNNER_MONITOR_STORE, CHECK_INTERVAL, HEARTBEAT_URL, PENDING_LIMIT, SLACK_COMMANDS, WEB, WEB_HOST];
+        &[RUNNER_MONITOR_STORE, CHECK_INTERVAL, HEARTBEAT_URL, PENDING_LIMIT, SLACK_COMMANDS, WEBHOOKS, WEB, WEB_HOST];
     ALL
 }
 

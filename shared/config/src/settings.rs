@@ -34,6 +34,8 @@ pub struct Settings {
     pub slack: Option<SlackSettings>,
     /// The secret with which Slack signs its requests; `None` unless [`HostOptions::slack_commands`].
     pub slack_signing_secret: Option<Secret>,
+    /// The secret with which GitHub signs its reports of jobs; `None` unless [`HostOptions::webhooks`].
+    pub github_webhook_secret: Option<Secret>,
     /// Ids of the users and user groups who may mute more than others; empty unless [`HostOptions::slack_commands`].
     pub slack_admins: Vec<String>,
     /// Where the state is stored; `None` unless [`HostOptions::store`] is set.
@@ -101,6 +103,8 @@ pub struct HostOptions {
     pub without_chat: bool,
     /// Whether requests from Slack are answered, so that its signing secret is needed.
     pub slack_commands: bool,
+    /// Whether GitHub's reports of workflow jobs are received, so that the webhook's secret is needed.
+    pub webhooks: bool,
     /// Whether alerts are sent: then a misspelt Slack setting is a fault if no setting says where to send them.
     pub alerts: bool,
 }
@@ -119,6 +123,10 @@ impl Settings {
         let targets = reader.targets(web_url, &host_options.targets);
         let slack = if host_options.without_chat { None } else { reader.slack(&allow_http_hosts) };
         let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
+        let github_webhook_secret = host_options
+            .webhooks
+            .then(|| reader.needed(&GITHUB_WEBHOOK_SECRET, "to receive reports of workflow jobs", token))
+            .flatten();
         let slack_admins = if host_options.slack_commands { reader.admins(slack.as_ref()) } else { Vec::new() };
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);
@@ -152,6 +160,7 @@ impl Settings {
                     targets,
                     slack,
                     slack_signing_secret,
+                    github_webhook_secret,
                     slack_admins,
                     store,
                     policy,

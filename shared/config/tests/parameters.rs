@@ -13,6 +13,7 @@ const CHECKING: HostOptions = HostOptions {
     store: Some(StoreChoice::BySettings),
     without_chat: true,
     slack_commands: false,
+    webhooks: false,
     alerts: false,
 };
 

@@ -11,9 +11,10 @@ use monitor_config::{
 
 const PEM: &str = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----";
 /// Each secret: its name, a value, the text that is the secret, and a variable that makes it needed.
-const SECRETS: [(&str, &str, &str, (&str, &str)); 7] = [
+const SECRETS: [(&str, &str, &str, (&str, &str)); 8] = [
     ("GITHUB_TOKEN", "ghp_hunter2", "ghp_hunter2", ("", "")),
     ("GITHUB_APP_PRIVATE_KEY", PEM, PEM, ("GITHUB_APP_ID", "1")),
+    ("GITHUB_WEBHOOK_SECRET", "3f9chunter2", "3f9chunter2", ("", "")),
     ("SLACK_WEBHOOK", "https://chat.test/hunter2", "https://chat.test/hunter2", ("", "")),
     (
         "SLACK_WEBHOOKS",
@@ -39,6 +40,7 @@ fn read(name: &str, value: &str, needed_by: (&str, &str)) -> Result<Settings, Se
         ("GITHUB_TOKEN", if needed_by.0 == "GITHUB_APP_ID" { "" } else { "x" }),
         ("REPOS", "acme/web"),
         ("SLACK_SIGNING_SECRET", "x"),
+        ("GITHUB_WEBHOOK_SECRET", "x"),
         ("STATELYDB_ACCESS_KEY", "x"),
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
@@ -48,12 +50,13 @@ fn read(name: &str, value: &str, needed_by: (&str, &str)) -> Result<Settings, Se
     .into();
     let source = Source::variables(|name| variables.get(name).map(|value| (*value).to_owned()));
     let store = Some(StoreChoice::StatelyDb);
-    Settings::read(&source, &HostOptions { store, slack_commands: true, ..HostOptions::default() })
+    Settings::read(&source, &HostOptions { store, slack_commands: true, webhooks: true, ..HostOptions::default() })
 }
 
 /// Every secret of the settings.
 fn secrets(settings: &Settings) -> Vec<&str> {
-    let mut secrets: Vec<&Secret> = settings.slack_signing_secret.iter().collect();
+    let mut secrets: Vec<&Secret> =
+        settings.slack_signing_secret.iter().chain(&settings.github_webhook_secret).collect();
     match &settings.github.credential {
         Credential::Token(secret) | Credential::App { private_key: secret, .. } => secrets.push(secret),
     }

@@ -171,10 +171,10 @@ pub fn report(
     let gaps = Spans::of(gaps.0.iter().copied().chain(failing));
     let of_outage = |outage: &Outage| Span { from: outage.started_at, until: outage.resolved_at.unwrap_or(span.until) };
     let is_in = |outage: &&Outage| of_outage(outage).within(span).is_some();
-    let of_runners = || outages.iter().filter(|outage| outage.pool.is_none());
+    let of_runners = || outages.iter().filter(|outage| outage.is_of_runner());
     let mut report =
         TargetReport { from: span.from, outages: of_runners().filter(is_in).count(), ..TargetReport::default() };
-    for runner in fleet.pools_and_runners().filter(|runner| is_watched(fleet, runner)) {
+    for runner in fleet.pools.iter().chain(&fleet.runners).filter(|runner| is_watched(fleet, runner)) {
         let away = absences.iter().filter(|(id, _)| *id == runner.id).map(|(_, span)| *span);
         let observed = Spans::of(registered(runner, span)).without(&gaps).without(&Spans::of(away));
         let own = || outages.iter().filter(|outage| outage.runner_id == runner.id).filter(is_in);

@@ -88,6 +88,8 @@ pub struct Fleet {
     pub runners: Vec<Runner>,
     /// Its pools in order of their id.
     pub pools: Vec<Runner>,
+    /// Its queues in which jobs wait too long, in order of their id.
+    pub queues: Vec<Runner>,
     /// Retired runners whose records still exist and are to be deleted.
     pub leftovers: Vec<RunnerId>,
     /// When a check that changed nothing last started; up to ten minutes late.
@@ -103,15 +105,16 @@ impl Fleet {
             record: TargetRecord::new(target),
             runners: Vec::new(),
             pools: Vec::new(),
+            queues: Vec::new(),
             leftovers: Vec::new(),
             last_seen_at: None,
             checked_at: None,
         }
     }
 
-    /// The pools and then the runners: everything that can have an outage.
+    /// The queues, the pools and then the runners: everything that can have an outage.
     pub fn pools_and_runners(&self) -> impl Iterator<Item = &Runner> {
-        self.pools.iter().chain(&self.runners)
+        self.queues.iter().chain(&self.pools).chain(&self.runners)
     }
 
     /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.
@@ -156,10 +159,10 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts the registered ones among these runners. Pools do not count.
+    /// Counts the registered ones among these runners. Pools and queues do not count.
     pub fn of<'a>(runners: impl IntoIterator<Item = &'a Runner>) -> Self {
         let mut counts = Self::default();
-        for runner in runners.into_iter().filter(|runner| !runner.is_gone() && runner.pool.is_none()) {
+        for runner in runners.into_iter().filter(|runner| !runner.is_gone() && runner.is_one()) {
             counts.total += 1;
             counts.online += u32::from(runner.status.is_healthy());
             counts.down += u32::from(runner.open_outage().is_some());

@@ -46,6 +46,24 @@ pub enum NotificationItem {
         /// In the order in which they were confirmed.
         outages: Vec<Outage>,
     },
+    /// Queues in which jobs wait too long.
+    JobsWaiting {
+        /// In the order in which they were confirmed.
+        queues: Vec<Outage>,
+    },
+    /// Queues in which jobs still wait after they were notified.
+    #[serde(rename_all = "camelCase")]
+    JobsStillWaiting {
+        /// In the order in which they were confirmed.
+        queues: Vec<Outage>,
+        /// When the reminder was decided.
+        raised_at: Timestamp,
+    },
+    /// Queues in which no job waits too long any more.
+    JobsTaken {
+        /// In the order in which they ended.
+        queues: Vec<Outage>,
+    },
     /// Outages that were suppressed by a mute and are still open after it.
     MuteEnded {
         /// In the order in which they were confirmed.
@@ -535,7 +553,15 @@ impl Derivation {
         let is_new = |outage: &Outage| opened.iter().chain(&unmuted).any(|known| is_same(known, outage));
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
         to_be_removed.retain(|(outage, _)| !is_over(outage));
-        let still_open = opened.into_iter().filter(|opened| !is_over(opened));
+        let is_queue = |outage: &Outage| outage.waiting.is_some();
+        let (mut waiting, mut taken) = (Vec::new(), Vec::new());
+        waiting.extend(opened.iter().filter(|opened| is_queue(opened) && !is_over(opened)).cloned());
+        waiting.extend(unmuted.extract_if(.., |outage| is_queue(outage)));
+        let still_waiting: Vec<Reminder> = reminded.extract_if(.., |reminder| is_queue(&reminder.outage)).collect();
+        for ended in [&mut recovered, &mut came_and_went, &mut unwatched] {
+            taken.extend(ended.extract_if(.., |outage| is_queue(outage)));
+        }
+        let still_open = opened.into_iter().filter(|opened| !is_over(opened) && !is_queue(opened));
         let (baseline, mut alerts): (Vec<_>, Vec<_>) =
             still_open.partition(|outage| outage.visibility == Visibility::Baseline);
         // What a pool lacks says more than which runner it lacks.
@@ -562,6 +588,11 @@ impl Derivation {
             }
         };
         let empty = |outages: &Vec<Outage>| outages.is_empty();
+        add(NotificationItem::JobsWaiting { queues: waiting.clone() }, empty(&waiting));
+        if let Some(raised_at) = still_waiting.iter().map(|reminder| reminder.at).max() {
+            let queues = still_waiting.into_iter().map(|reminder| reminder.outage).collect();
+            add(NotificationItem::JobsStillWaiting { queues, raised_at }, false);
+        }
         add(NotificationItem::Offline { outages: alerts.clone() }, empty(&alerts));
         add(NotificationItem::MuteEnded { outages: unmuted.clone() }, empty(&unmuted));
         // The last reminder of one outage says nothing about another.
@@ -584,6 +615,7 @@ impl Derivation {
         add(NotificationItem::Removed { outages: removed.clone() }, empty(&removed));
         add(NotificationItem::Flapping { runners: flapping.clone() }, flapping.is_empty());
         add(NotificationItem::MonitoringStarts { outages: baseline.clone() }, empty(&baseline));
+        add(NotificationItem::JobsTaken { queues: taken.clone() }, empty(&taken));
         add(NotificationItem::Recovered { outages: recovered.clone() }, empty(&recovered));
         add(NotificationItem::CameAndWent { outages: came_and_went.clone() }, empty(&came_and_went));
         add(NotificationItem::Returned { runners: returned.clone() }, returned.is_empty());

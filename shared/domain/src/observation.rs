@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::JobsSeen;
 use crate::status::{RunnerId, Status};
 use crate::time::Timestamp;
 
@@ -84,6 +85,15 @@ pub struct Observation {
     pub started_at: Timestamp,
     /// The outcome of the check.
     pub outcome: Outcome,
+    /// The target's jobs.
+    pub jobs: JobsSeen,
+}
+
+impl Observation {
+    /// A check without jobs.
+    pub fn of(started_at: Timestamp, outcome: Outcome) -> Self {
+        Self { started_at, outcome, jobs: JobsSeen::Off }
+    }
 }
 
 /// How much of the list a check read, and so what it may decide.

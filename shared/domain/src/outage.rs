@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::WaitingJobs;
 use crate::pool::PoolCounts;
 use crate::status::{RunnerId, Status};
 use crate::subject::Revision;
@@ -106,6 +107,9 @@ pub struct Outage {
     /// If it is a pool's: its runners when the outage was confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolCounts>,
+    /// If it is a queue's: its waiting jobs at the latest check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Box<WaitingJobs>>,
     /// The runner's labels.
     pub labels: Vec<String>,
     /// Offline or unknown.
@@ -170,7 +174,7 @@ impl Outage {
     /// When GitHub removes the runner if it stays offline. `None` for one that is gone already, or that may never have
     /// connected: GitHub names no time for those.
     pub fn removal(&self) -> Option<Removal> {
-        let is_runner = self.pool.is_none() && self.status == Status::Offline;
+        let is_runner = self.is_of_runner() && self.status == Status::Offline;
         if !is_runner || (self.version.is_none() && self.last_healthy.is_none()) {
             return None;
         }
@@ -183,7 +187,7 @@ impl Outage {
 
     /// Who removed the runner, as far as the dates show.
     pub fn removed_by(&self) -> Option<RemovedBy> {
-        let at = self.resolved_at.filter(|_| self.ending == Some(Ending::Removed) && self.pool.is_none())?;
+        let at = self.resolved_at.filter(|_| self.ending == Some(Ending::Removed) && self.is_of_runner())?;
         // Known by the removal, or healthy until then.
         let connected_at = self.connected_at.or(self.last_healthy.map(|last| last.at));
         if !self.ephemeral && connected_at.is_some_and(|last| at < last.plus(KEPT)) {
@@ -207,6 +211,11 @@ impl Outage {
         self.resolved_at = Some(resolved_at);
         self.ending = Some(ending);
         self
+    }
+
+    /// Whether it is of a runner, not of a pool or a queue.
+    pub fn is_of_runner(&self) -> bool {
+        self.pool.is_none() && self.waiting.is_none()
     }
 
     /// Whether it has not ended.

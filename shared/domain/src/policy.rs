@@ -54,6 +54,8 @@ pub struct Thresholds {
     pub repeat_interval: Duration,
     /// The maximum number of reminders per outage; 0 to 20.
     pub max_repeats: u32,
+    /// How long a job may wait for a runner; 1 min to 12 h.
+    pub queue_threshold: Duration,
 }
 
 impl Default for Thresholds {
@@ -71,6 +73,7 @@ impl Default for Thresholds {
             flap_clear_after: Duration::from_secs(30 * 60),
             repeat_interval: Duration::from_secs(24 * 3_600),
             max_repeats: 3,
+            queue_threshold: Duration::from_secs(10 * 60),
         }
     }
 }
@@ -128,6 +131,7 @@ struct PolicyOverrides {
     channel: Option<String>,
     repeat_interval: Option<Duration>,
     max_repeats: Option<u32>,
+    queue_threshold: Option<Duration>,
     ignore: Vec<String>,
     pools: Vec<PoolRule>,
     report: Option<ReportTime>,
@@ -152,6 +156,7 @@ impl PolicyOverrides {
         set(self.flap_clear_after, &mut to.flap_clear_after);
         set(self.repeat_interval, &mut to.repeat_interval);
         set(self.max_repeats, &mut to.max_repeats);
+        set(self.queue_threshold, &mut to.queue_threshold);
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -289,6 +294,11 @@ impl TargetPolicy<'_> {
             }
         }
         thresholds
+    }
+
+    /// How long jobs that ask for these labels may wait for a runner.
+    pub fn queue_threshold(&self, labels: &[String]) -> Duration {
+        self.for_runner("", labels).queue_threshold
     }
 
     /// The channel for notifications about the target itself; `None` for the default channel.

@@ -60,14 +60,20 @@ impl PoolRule {
 
     /// The identity under which it is stored. Its labels in another order or case are the same pool.
     pub fn id(&self) -> RunnerId {
-        let mut labels: Vec<String> = self.labels.iter().map(|label| label.to_lowercase()).collect();
-        labels.sort();
-        labels.dedup();
-        // FNV-1a. GitHub's ids have eight digits, and JavaScript reads integers below 2^53 exactly.
-        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        let hash = labels.join(",").bytes().fold(0xcbf2_9ce4_8422_2325, mix);
-        RunnerId((1 << 52) | (hash >> 12))
+        id_of_labels("", &self.labels)
     }
+}
+
+/// The identity of what is known by its labels, in any order and case; `kind` keeps different things with the same labels
+/// apart.
+pub(crate) fn id_of_labels(kind: &str, labels: &[String]) -> RunnerId {
+    let mut labels: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
+    labels.sort();
+    labels.dedup();
+    // FNV-1a. GitHub's ids have eight digits, and JavaScript reads integers below 2^53 exactly.
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = kind.bytes().chain(labels.join(",").bytes()).fold(0xcbf2_9ce4_8422_2325, mix);
+    RunnerId((1 << 52) | (hash >> 12))
 }
 
 /// The runners of a pool at a check.

@@ -63,6 +63,16 @@ fn portions<'p>(
         NotificationItem::Offline { outages } => {
             grouped(outages, of_outage, |outages| NotificationItem::Offline { outages })
         }
+        NotificationItem::JobsWaiting { queues } => {
+            grouped(queues, of_outage, |queues| NotificationItem::JobsWaiting { queues })
+        }
+        NotificationItem::JobsStillWaiting { queues, raised_at } => {
+            let raised_at = *raised_at;
+            grouped(queues, of_outage, |queues| NotificationItem::JobsStillWaiting { queues, raised_at })
+        }
+        NotificationItem::JobsTaken { queues } => {
+            grouped(queues, of_outage, |queues| NotificationItem::JobsTaken { queues })
+        }
         NotificationItem::MuteEnded { outages } => {
             grouped(outages, of_outage, |outages| NotificationItem::MuteEnded { outages })
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::{Queue, WaitingJobs};
 use crate::observation::{ObservedRunner, UNKNOWN_OS};
 use crate::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
 use crate::pool::{PoolCounts, PoolRule};
@@ -51,6 +52,9 @@ pub struct Runner {
     /// Set for a pool: its runners at the latest check that changed their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolCounts>,
+    /// Set for a queue: its waiting jobs at the latest check that changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Box<WaitingJobs>>,
     /// The start of each recent outage, oldest first, within the flapping window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_outages: Vec<Timestamp>,
@@ -206,6 +210,7 @@ impl Runner {
             health: Health::Healthy,
             absence: None,
             pool: None,
+            waiting: None,
             recent_outages: Vec::new(),
             flapping: None,
         }
@@ -224,6 +229,22 @@ impl Runner {
             labels: rule.labels.clone(),
         };
         Self { connected: true, pool: Some(counts), ..Self::first_seen(&observed, true, at) }
+    }
+
+    /// A queue in which jobs wait too long for the first time.
+    pub fn first_queue(queue: &Queue, at: Timestamp) -> Self {
+        let observed = ObservedRunner {
+            id: queue.id(),
+            name: queue.name(),
+            os: UNKNOWN_OS.to_owned(),
+            status: Status::Offline,
+            busy: false,
+            ephemeral: false,
+            version: None,
+            labels: queue.labels.clone(),
+        };
+        let waiting = Some(Box::new(queue.waiting.clone()));
+        Self { connected: true, waiting, ..Self::first_seen(&observed, true, at) }
     }
 
     /// Updates the runner to what GitHub says now.
@@ -260,6 +281,17 @@ impl Runner {
             && self.labels == observed.labels
     }
 
+    /// Whether it is one runner, not a pool or a queue.
+    pub fn is_one(&self) -> bool {
+        self.pool.is_none() && self.waiting.is_none()
+    }
+
+    /// The state of a pool or a queue in words; `None` for one runner.
+    pub fn tally(&self) -> Option<String> {
+        let waiting = self.waiting.as_ref().map(ToString::to_string);
+        self.pool.map(|pool| pool.to_string()).or(waiting)
+    }
+
     /// Whether it has never connected to GitHub: it was registered ahead of use.
     pub fn never_connected(&self) -> bool {
         !self.connected
@@ -291,6 +323,7 @@ impl Runner {
             version_ended_at: None,
             ephemeral: self.ephemeral,
             pool: self.pool,
+            waiting: self.waiting.clone(),
             in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
             started_at,
             confirmed_at,

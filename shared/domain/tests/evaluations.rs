@@ -92,7 +92,7 @@ fn a_partial_check_changes_no_runner() {
     let before = history.fleet.runners.clone();
     for secs in [300, 360, 420] {
         let failure = Failure::new(Fault::BrokenAnswer, "page 2: HTML");
-        history.check(&Observation { started_at: at(secs), outcome: Outcome::Partial(failure) });
+        history.check(&Observation::of(at(secs), Outcome::Partial(failure)));
     }
     assert_eq!(history.fleet.runners, before);
     assert_eq!(history.fleet.record.failing.as_ref().map(|failing| failing.since), Some(at(300)));
@@ -182,7 +182,7 @@ fn absence_that_is_not_confirmed_by_id_changes_nothing() {
     }
     let found = BTreeMap::from([(RunnerId(1), Lookup::Found(runner(1, Idle)))]);
     let outcome = Outcome::Complete { pages: vec![page(&[])], lookups: found };
-    history.check(&Observation { started_at: at(480), outcome });
+    history.check(&Observation::of(at(480), outcome));
     assert_eq!((history.runner(1).absence.clone(), history.runner(1).status), (None, Idle));
 }
 
@@ -231,7 +231,7 @@ fn a_runner_registered_again_under_its_name_is_the_same_runner() {
 fn a_runner_that_slips_from_page_to_page_counts_once() {
     let mut history = History::new("{}");
     let pages = vec![page(&[runner(1, Idle), runner(2, Idle)]), page(&[runner(2, Idle), runner(3, Idle)])];
-    history.check(&Observation { started_at: at(0), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
+    history.check(&Observation::of(at(0), Outcome::Complete { pages, lookups: BTreeMap::new() }));
     assert_eq!(history.fleet.runners.iter().map(|runner| runner.id.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -244,7 +244,7 @@ fn a_page_with_a_runner_that_is_not_stored_is_read_in_full_next_time() {
         runner_ids: vec![RunnerId(1), RunnerId(99)],
     };
     let outcome = Outcome::Complete { pages: vec![ObservedPage::Unchanged(tag)], lookups: BTreeMap::new() };
-    history.check(&Observation { started_at: at(300), outcome });
+    history.check(&Observation::of(at(300), outcome));
     assert_eq!(history.fleet.record.pages[0].etag, None);
 }
 
@@ -354,7 +354,7 @@ fn a_missing_version_proves_nothing_if_no_runner_has_one() {
     // The same if the runner with a version was listed before, or is on an unchanged page.
     let mut history = History::watching("{}", std::slice::from_ref(&with_version));
     let pages = vec![ObservedPage::Unchanged(tag_of(&page(&[with_version]))), page(&[offline])];
-    history.check(&Observation { started_at: at(60), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } });
+    history.check(&Observation::of(at(60), Outcome::Complete { pages, lookups: BTreeMap::new() }));
     assert!(history.runner(1).never_connected());
 }
 
@@ -365,10 +365,7 @@ fn a_list_that_lacks_runners_is_evaluated_but_removes_nobody_and_counts_as_a_fai
     let failure = Failure::new(Fault::Incomplete, "GitHub counts 3 runners and lists 1");
     let mut short = |secs, listed: &[ObservedRunner]| {
         let (pages, lookups) = (vec![page(listed)], BTreeMap::new());
-        history.check(&Observation {
-            started_at: at(secs),
-            outcome: Outcome::Short { pages, lookups, failure: failure.clone() },
-        })
+        history.check(&Observation::of(at(secs), Outcome::Short { pages, lookups, failure: failure.clone() }))
     };
     let events = short(300, &[runner(1, Offline)]);
     assert!(events.iter().any(|event| matches!(event, Event::ChecksFailing { .. })), "{events:?}");

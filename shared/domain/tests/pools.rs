@@ -172,7 +172,7 @@ fn an_incomplete_list_never_makes_a_pool_short() {
         let pages = vec![support::page(&[gpu(8, Idle)])];
         let lookups = [1, 2].map(|id| (RunnerId(id), Lookup::NotFound)).into();
         let outcome = Outcome::Short { pages, lookups, failure };
-        let events = history.check(&Observation { started_at: at(check * 300), outcome });
+        let events = history.check(&Observation::of(at(check * 300), outcome));
         assert!(opened(&events).iter().all(|outage| outage.pool.is_none()), "{events:?}");
     }
 }

@@ -84,7 +84,7 @@ impl World {
             Action::CheckFails(partial) => {
                 let failure = Failure::new(Fault::BrokenAnswer, "page 2: HTML");
                 let outcome = if *partial { Outcome::Partial(failure) } else { Outcome::Failed(failure) };
-                return self.history.check(&Observation { started_at: at(self.secs), outcome });
+                return self.history.check(&Observation::of(at(self.secs), outcome));
             }
             Action::Policy(which) => self.history.policy = support::policy(POLICIES[*which]),
         }

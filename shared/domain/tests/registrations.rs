@@ -20,7 +20,7 @@ fn registered_as(id: u64, status: monitor_domain::runner::Status) -> ObservedRun
 /// A check whose pages are from different moments, because runners slip between pages or a response is stale.
 fn see_pages(history: &mut History, secs: u64, pages: &[&[ObservedRunner]]) -> Vec<Event> {
     let pages = pages.iter().map(|runners| page(runners)).collect();
-    history.check(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups: BTreeMap::new() } })
+    history.check(&Observation::of(at(secs), Outcome::Complete { pages, lookups: BTreeMap::new() }))
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_runner_missing_from_a_stale_list_is_looked_up_before_it_counts() {
     assert_eq!(lookups_wanted(&history.fleet, &pages), [RunnerId(9)]);
     let lookups = BTreeMap::from([(RunnerId(9), Lookup::Found(registered_as(9, Idle)))]);
     let outcome = Outcome::Complete { pages, lookups };
-    assert!(history.check(&Observation { started_at: at(360), outcome }).is_empty());
+    assert!(history.check(&Observation::of(at(360), outcome)).is_empty());
 }
 
 #[test]

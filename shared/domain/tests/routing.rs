@@ -47,6 +47,7 @@ fn outage(runner: u64) -> Outage {
         version_ended_at: None,
         ephemeral: false,
         pool: None,
+        waiting: None,
         labels: labels(runner),
         status: Status::Offline,
         in_job: false,

@@ -47,6 +47,7 @@ impl Place {
             Key::AccessToken(_) => "access-token".to_owned(),
             Key::Watchlist => "watchlist".to_owned(),
             Key::Mute(number) => format!("mute#{number:020}"),
+            Key::Job(_, job) => format!("job#{:020}", job.0),
             Key::Marker(_, number) => format!("marker#{number:020}"),
         };
         Self { partition: key.subject().to_string(), sort }
@@ -115,6 +116,7 @@ impl Range {
             }
             Query::Outages { target, runner: None } => of_target(target, "outage#".to_owned()),
             Query::Outages { target, runner: Some(runner) } => of_target(target, format!("outage#{:020}#", runner.0)),
+            Query::Jobs { target } => of_target(target, "job#".to_owned()),
             Query::Mutes => Self::new(Subject::Monitor.to_string(), "mute#".to_owned()),
             Query::Targets => return None,
         })

@@ -162,7 +162,10 @@ fn not_installed(failure: Failure) -> Failure {
 fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
     let target: &Target = match endpoint {
         Endpoint::Repositories(account) | Endpoint::Installation(account) => return Ok(account),
-        Endpoint::Runners(target) | Endpoint::Runner(target, _) | Endpoint::Version(target, _) => target,
+        Endpoint::Runners(target)
+        | Endpoint::Runner(target, _)
+        | Endpoint::Version(target, _)
+        | Endpoint::Job(target, _) => target,
     };
     if target.kind() == TargetKind::Enterprise {
         let detail = format!(

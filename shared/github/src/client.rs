@@ -1,5 +1,6 @@
 //! The GitHub client, and its implementation of the port `RunnerSource`.
 
+use monitor_domain::jobs::{JobAnswer, JobId};
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, PageTag};
 use monitor_domain::pace::Quota;
 use monitor_domain::runner::RunnerId;
@@ -12,6 +13,7 @@ use reqwest::Method;
 
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint};
+use crate::jobs;
 use crate::list::{ReadList, lookup, pages};
 use crate::probe::{ProbeReport, probe};
 use crate::repositories::account_repositories;
@@ -122,6 +124,11 @@ impl RunnerSource for GitHub {
     ) -> Result<VersionAnswer, Failure> {
         let credential_state = self.requester.credential_state(&self.credential(through));
         version_end(&self.requester, &credential_state, through, version, known).await
+    }
+
+    async fn job(&self, repository: &Target, id: JobId) -> Result<JobAnswer, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(repository));
+        jobs::job(&self.requester, &credential_state, repository, id, self.requester.transport.now()).await
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

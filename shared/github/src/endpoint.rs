@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use monitor_domain::jobs::JobId;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::{Target, TargetKind};
 
@@ -14,6 +15,8 @@ pub(crate) enum Endpoint<'a> {
     Runner(&'a Target, RunnerId),
     /// The end of a version of the runner, asked through a target.
     Version(&'a Target, &'a str),
+    /// One job of a repository.
+    Job(&'a Target, JobId),
     /// An account's repositories.
     Repositories(&'a str),
     /// The GitHub App's installation on an account.
@@ -26,6 +29,7 @@ impl fmt::Display for Endpoint<'_> {
             Endpoint::Runners(target) => write!(f, "the runners of {target}"),
             Endpoint::Runner(target, id) => write!(f, "runner {id} of {target}"),
             Endpoint::Version(_, version) => write!(f, "the end of runner version {version}"),
+            Endpoint::Job(target, id) => write!(f, "job {} of {target}", id.0),
             Endpoint::Repositories(account) => write!(f, "the repositories of {account}"),
             Endpoint::Installation(account) => write!(f, "the GitHub App's installation on {account}"),
         }
@@ -71,6 +75,8 @@ const REPOSITORY: Permissions =
 const ORGANIZATION: Permissions =
     Permissions { classic: "admin:org", fine_grained: Some("the organization permission `Self-hosted runners: read`") };
 const ENTERPRISE: Permissions = Permissions { classic: "manage_runners:enterprise", fine_grained: None };
+const JOBS: Permissions =
+    Permissions { classic: "repo", fine_grained: Some("the repository permission `Actions: read`") };
 const REPOSITORIES: Permissions =
     Permissions { classic: "repo", fine_grained: Some("the repository permission `Metadata: read`") };
 
@@ -82,6 +88,7 @@ pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
             TargetKind::Organization => ORGANIZATION,
             TargetKind::Enterprise => ENTERPRISE,
         },
+        Endpoint::Job(..) => JOBS,
         Endpoint::Repositories(_) | Endpoint::Installation(_) => REPOSITORIES,
     };
     let classic = permissions.classic;

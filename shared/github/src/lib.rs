@@ -11,6 +11,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod jobs;
 mod limits;
 mod list;
 mod pace;
@@ -29,6 +30,7 @@ mod wire;
 pub use app_key::KeyError;
 pub use client::GitHub;
 pub use endpoint::CredentialKind;
+pub use jobs::{MAX_WEBHOOK_BYTES, WebhookRefusal, WebhookSecret, read_webhook};
 pub use monitor_domain::secret::Secret;
 pub use probe::ProbeReport;
 pub use settings::{Credential, GITHUB_COM, Settings, SettingsError};

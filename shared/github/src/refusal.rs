@@ -303,6 +303,7 @@ fn not_found(headers: &HeaderMap, words: &Said, endpoint: Endpoint<'_>, kind: Cr
             format!("{target}: no such {}, or the credential has no access to it", word(target.kind()))
         }
         Endpoint::Runner(target, id) => return format!("{target} has no runner {id}"),
+        Endpoint::Job(target, id) => return format!("{target} has no job {}", id.0),
         Endpoint::Version(_, version) => return format!("GitHub does not list version {version} of the runner"),
         Endpoint::Repositories(account) | Endpoint::Installation(account) => {
             format!("{account}: no such account, or the credential has no access to it")

@@ -137,7 +137,7 @@ impl Misfit {
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Misfit> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Misfit> {
     serde_json::from_slice(body).map_err(|error| Misfit {
         what: error.classify(),
         line: error.line(),

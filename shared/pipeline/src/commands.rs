@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monitor_domain::fleet::Fleet;
+use monitor_domain::jobs::Queue;
 use monitor_domain::muting::{Authority, MuteRefusal};
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::runner::RunnerId;
@@ -25,6 +26,8 @@ pub enum Command {
         /// The target, runner or label asked for.
         scope: Scope,
     },
+    /// The jobs that wait for a runner.
+    Jobs,
     /// The outages of the runners with this name, in every target.
     History {
         /// The runner name; `*` and `?` are wildcards.
@@ -64,7 +67,7 @@ impl Command {
     /// Whether it changes something and must not be done twice.
     pub fn changes_something(&self) -> bool {
         match self {
-            Command::StatusAll | Command::Status { .. } | Command::History { .. } => false,
+            Command::StatusAll | Command::Status { .. } | Command::Jobs | Command::History { .. } => false,
             Command::Recheck { .. } | Command::Mute { .. } | Command::Unmute { .. } | Command::Acknowledge { .. } => {
                 true
             }
@@ -137,6 +140,11 @@ pub enum Answer {
         fleets: Vec<Fleet>,
         /// Similar names, if there are no such runners.
         similar: Vec<String>,
+    },
+    /// The jobs that wait for a runner.
+    Jobs {
+        /// By target and queue, the oldest first.
+        queues: Vec<(Target, Queue)>,
     },
     /// Outages of the runners with a name.
     History {

@@ -12,6 +12,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 const KEEP_NOTIFIABLE_CHANGE: Duration = DAY.saturating_mul(400);
 /// How long markers are kept: longer than a signature is valid and than a job waits.
 const KEEP_MARKER: Duration = DAY;
+/// How long a job is kept: a job on a runner of one's own may run for five days, and waits for one at most.
+/// <https://docs.github.com/en/actions/reference/limits>
+const LONGEST_JOB: Duration = DAY.saturating_mul(6);
 /// How long notifications are kept: longer than the changes that they cover, which would otherwise seem pending.
 const KEEP_NOTIFICATION: Duration = DAY.saturating_mul(430);
 
@@ -30,6 +33,7 @@ pub fn expires_at(item: &Item) -> Option<Timestamp> {
         Item::Acknowledgement(item) => Some(item.at.plus(KEEP_NOTIFIABLE_CHANGE)),
         Item::AccessToken(token) => Some(token.expires_at.plus(DAY)),
         Item::Marker(marker) => Some(marker.at.plus(KEEP_MARKER)),
+        Item::Job(item) => Some(item.job.started_at.unwrap_or(item.job.queued_at).plus(LONGEST_JOB)),
         Item::Target(_)
         | Item::Runner(_)
         | Item::LastSeen(_)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use monitor_domain::change::Change;
 use monitor_domain::fleet::{CredentialRecord, TargetRecord};
+use monitor_domain::jobs::Job;
 use monitor_domain::notifications::Notification;
 use monitor_domain::outage::{Outage, OutageId};
 use monitor_domain::routing::Part;
@@ -53,6 +54,20 @@ pub enum Item {
     /// Something that is done at most once; never altered. For a target: a check by hand, written by the check stage.
     /// For the monitor: a request from Slack that changes something, written by the respond stage.
     Marker(Marker),
+    /// A workflow job that is not completed; written by the check stage and by the record of reports, which never takes
+    /// a job back.
+    Job(JobItem),
+}
+
+/// A workflow job within the target that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobItem {
+    /// The target.
+    pub target: TargetId,
+    /// The job.
+    #[serde(flatten)]
+    pub job: Job,
 }
 
 /// A runner within its target.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use monitor_domain::jobs::JobId;
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
@@ -40,6 +41,8 @@ pub enum Key {
     AccessToken(CredentialId),
     /// See [`Item::Marker`].
     Marker(Subject, u64),
+    /// See [`Item::Job`].
+    Job(TargetId, JobId),
 }
 
 /// An item to be put.
@@ -92,6 +95,11 @@ pub enum Query {
         /// Only this runner.
         runner: Option<RunnerId>,
     },
+    /// A target's Job items, in order of their number.
+    Jobs {
+        /// The target.
+        target: TargetId,
+    },
     /// Every Mute item, in order of its number, including those that have ended.
     Mutes,
     /// Every Target item, in order of identity. May be slow: for people, not for the pipeline.
@@ -115,6 +123,7 @@ impl Item {
             Item::Mute(mute) => Key::Mute(Mute::number_of(&mute.scope)),
             Item::Acknowledgement(item) => Key::Acknowledgement(item.target.clone(), item.runner_id, item.outage_id),
             Item::AccessToken(token) => Key::AccessToken(token.credential.clone()),
+            Item::Job(item) => Key::Job(item.target.clone(), item.job.id),
             Item::Marker(marker) => Key::Marker(marker.subject.clone(), marker.number),
         }
     }
@@ -132,6 +141,7 @@ impl Key {
             Key::Target(target)
             | Key::Runner(target, _)
             | Key::Outage(target, ..)
+            | Key::Job(target, _)
             | Key::Acknowledgement(target, ..) => Subject::Target(target.clone()),
             Key::Credential(id) | Key::AccessToken(id) => Subject::Credential(id.clone()),
             Key::Watchlist | Key::Mute(_) => Subject::Monitor,
@@ -162,6 +172,7 @@ impl fmt::Display for Key {
             Key::Cursor(_) => write!(f, "{subject} cursor"),
             Key::Mute(number) => write!(f, "{subject} mute {number}"),
             Key::AccessToken(_) => write!(f, "{subject} access token"),
+            Key::Job(_, job) => write!(f, "{subject} job {}", job.0),
             Key::Marker(_, number) => write!(f, "{subject} marker {number}"),
             Key::Acknowledgement(_, runner, outage) => {
                 write!(f, "{subject} runner {runner} outage {} acknowledgement", outage.0)

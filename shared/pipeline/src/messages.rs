@@ -1,6 +1,7 @@
 //! The messages between the stages: JSON that a person can also write by hand.
 
 use monitor_domain::change::Event;
+use monitor_domain::jobs::Job;
 use monitor_domain::quote::quote;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetKind};
@@ -27,6 +28,54 @@ pub struct CheckJob {
     pub requested_at: Option<Timestamp>,
     /// When the job expires; `None` means one interval after it was requested.
     pub valid_until: Option<Timestamp>,
+}
+
+/// What GitHub reported about a workflow job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobReport {
+    /// The job.
+    pub job: Job,
+    /// Whether it is completed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub completed: bool,
+    /// The enterprise that the report came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enterprise: Option<Target>,
+}
+
+/// A message on the queue for checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChecksMessage {
+    /// Check a target.
+    Check(CheckJob),
+    /// Store the report of a workflow job.
+    Report(Box<JobReport>),
+}
+
+impl ChecksMessage {
+    /// Reads a message.
+    pub fn from_json(body: &str) -> Result<Self, MessageError> {
+        match fields(body, SHAPES)? {
+            (fields, true) if fields.contains_key("job") => serde_json::from_value(Value::Object(fields))
+                .map(|report| Self::Report(Box::new(report)))
+                .map_err(|error| unreadable(format!("`job`: {}", describe_error(error)))),
+            _ => CheckJob::from_json(body).map(Self::Check),
+        }
+    }
+}
+
+impl JobReport {
+    /// The message as JSON.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Form<'a> {
+            version: u64,
+            #[serde(flatten)]
+            report: &'a JobReport,
+        }
+        written(&Form { version: VERSION, report: self })
+    }
 }
 
 /// Why a target is checked.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use monitor_domain::jobs::{JobAnswer, JobId};
 use monitor_domain::notifications::Notification;
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, ObservedPage, PageTag};
 use monitor_domain::pace::Quota;
@@ -166,6 +167,12 @@ pub trait RunnerSource: Send + Sync {
     ) -> impl Future<Output = Result<VersionAnswer, Failure>> + Send {
         let _ = (through, version, known);
         std::future::ready(Ok(VersionAnswer { end: VersionEnd::Unlisted, tag: None }))
+    }
+
+    /// Asks about one job of a repository. A source without jobs knows of none.
+    fn job(&self, repository: &Target, id: JobId) -> impl Future<Output = Result<JobAnswer, Failure>> + Send {
+        let _ = (repository, id);
+        std::future::ready(Ok(JobAnswer::Ended))
     }
 
     /// Every repository of an account that the credential can see and that is not archived.

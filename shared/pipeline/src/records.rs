@@ -46,13 +46,14 @@ impl StoredFleet {
     /// Whether a commit has closed it. A target without any check yet does not count: its first check may be about to
     /// begin.
     pub fn is_dropped(&self) -> bool {
-        let Fleet { record, runners, pools, .. } = &self.fleet;
+        let Fleet { record, runners, pools, queues, .. } = &self.fleet;
         record.revision > Revision(0)
             && record.watched_since.is_none()
             && record.failing.is_none()
             && !record.unfinished
             && runners.is_empty()
             && pools.is_empty()
+            && queues.is_empty()
     }
 
     /// Whether every change is recorded and notified.
@@ -73,6 +74,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
                 fleet.leftovers.push(runner.id)
             }
             Item::Runner(RunnerItem { runner, .. }) if runner.pool.is_some() => fleet.pools.push(runner),
+            Item::Runner(RunnerItem { runner, .. }) if runner.waiting.is_some() => fleet.queues.push(runner),
             Item::Runner(RunnerItem { runner, .. }) => fleet.runners.push(runner),
             Item::LastSeen(last_seen) => fleet.last_seen_at = Some(last_seen.at),
             Item::Cursor(read) => cursor = Some(read),
@@ -81,6 +83,7 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
     }
     fleet.runners.sort_unstable_by_key(|runner| runner.id);
     fleet.pools.sort_unstable_by_key(|pool| pool.id);
+    fleet.queues.sort_unstable_by_key(|queue| queue.id);
     Ok(StoredFleet { fleet, cursor })
 }
 

@@ -91,6 +91,10 @@ fn action_id(command: &Command) -> Option<&'static str> {
         Command::Recheck { .. } => Some("recheck"),
         Command::Mute { .. } => Some("mute"),
         Command::Acknowledge { .. } => Some(ACKNOWLEDGE),
-        Command::StatusAll | Command::Status { .. } | Command::History { .. } | Command::Unmute { .. } => None,
+        Command::StatusAll
+        | Command::Status { .. }
+        | Command::Jobs
+        | Command::History { .. }
+        | Command::Unmute { .. } => None,
     }
 }

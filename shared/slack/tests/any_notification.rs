@@ -73,6 +73,7 @@ fn outage() -> impl Strategy<Value = Outage> {
                 version_ended_at,
                 ephemeral,
                 pool,
+                waiting: None,
                 labels,
                 status,
                 in_job,

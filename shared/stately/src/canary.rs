@@ -270,6 +270,7 @@ fn path(record: &Record) -> KeyPath {
         "Credential" => repo.only("credential"),
         "Watchlist" => repo.only("watchlist"),
         "AccessToken" => repo.only("access_token"),
+        "WorkflowJob" => repo.number("job", record.number("jobId")),
         "Marker" => repo.number("marker", record.number("markerId")),
         "Claim" => notification(repo).only("claim"),
         "Sent" => notification(repo).only("sent"),

@@ -294,8 +294,22 @@ pub const ACCESS_TOKEN: ItemType = ItemType {
     ],
 };
 
+/// `Item::Job`
+pub const WORKFLOW_JOB: ItemType = ItemType {
+    name: "WorkflowJob",
+    fields: &[
+        field(1, "repoId", Text),
+        field(2, "jobId", Number),
+        field(3, "repository", Text),
+        field(4, "labels", Texts),
+        field(5, "queuedAt", Millis),
+        field(6, "body", Text),
+        field(7, "expiresAt", Seconds),
+    ],
+};
+
 /// Every item type, in the order of schema.ts.
-pub const ALL: [&ItemType; 14] = [
+pub const ALL: [&ItemType; 15] = [
     &REPOSITORY,
     &RUNNER,
     &OUTAGE_EVENT,
@@ -310,6 +324,7 @@ pub const ALL: [&ItemType; 14] = [
     &ACKNOWLEDGEMENT,
     &ACCESS_TOKEN,
     &MARKER,
+    &WORKFLOW_JOB,
 ];
 
 /// `RunnerStatus` by name. 0 means "unset".

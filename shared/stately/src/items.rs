@@ -13,7 +13,7 @@ use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::expiry::expires_at;
-use monitor_pipeline::items::{Item, Mute, OutageItem, RunnerItem, SendEnding};
+use monitor_pipeline::items::{Item, JobItem, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::keys::Key;
 use monitor_pipeline::ports::StoreError;
 use serde::Serialize;
@@ -52,6 +52,7 @@ pub fn key_path(key: &Key) -> KeyPath {
         Key::Credential(_) => repo(&key.subject()).only("credential"),
         Key::AccessToken(_) => repo(&key.subject()).only("access_token"),
         Key::Watchlist => repo(&key.subject()).only("watchlist"),
+        Key::Job(id, job) => target(id).number("job", job.0),
         Key::Marker(subject, number) => repo(subject).number("marker", *number),
         Key::Mute(number) => repo(&key.subject()).number("mute", *number),
         Key::Acknowledgement(id, runner, outage) => {
@@ -204,6 +205,13 @@ pub fn record(item: &Item) -> Result<Record, serde_json::Error> {
             .with("reason", text(mute.reason.as_deref().unwrap_or_default()))
             .with("by", text(mute.by.as_str()))
             .with("body", body(mute)?)
+            .with("expiresAt", expires(item)),
+        Item::Job(JobItem { job, .. }) => new(&fields::WORKFLOW_JOB)
+            .with("jobId", Number(job.id.0))
+            .with("repository", text(job.repository.as_str()))
+            .with("labels", Value::Texts(job.labels.clone()))
+            .with("queuedAt", moment(job.queued_at))
+            .with("body", body(job)?)
             .with("expiresAt", expires(item)),
         Item::Marker(marker) => new(&fields::MARKER)
             .with("markerId", Number(marker.number))

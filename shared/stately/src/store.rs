@@ -177,6 +177,12 @@ impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
                 items.sort_unstable_by_key(Item::key);
                 Ok(items)
             }
+            Query::Jobs { target } => {
+                let prefix = KeyPath::new().text("repo", target.as_str()).any("job");
+                let mut items = self.listed(List { prefix, ..List::default() }).await?;
+                items.sort_unstable_by_key(Item::key);
+                Ok(items)
+            }
             Query::Mutes => {
                 let prefix = KeyPath::new().text("repo", &Subject::Monitor.to_string()).any("mute");
                 let mut items = self.listed(List { prefix, ..List::default() }).await?;

@@ -122,7 +122,7 @@ fn problems(snapshot: &Snapshot) -> Markup {
         .flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (State::of(runner), fleet, runner)))
         .filter(|(state, ..)| state.is_problem())
         .collect();
-    runners.sort_by_key(|(state, _, runner)| (std::cmp::Reverse(state.tone), runner.pool.is_none(), state.since));
+    runners.sort_by_key(|(state, _, runner)| (std::cmp::Reverse(state.tone), runner.is_one(), state.since));
     let count = unreachable.len() + runners.len();
     let now = snapshot.now();
     html! {

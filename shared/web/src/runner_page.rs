@@ -82,7 +82,7 @@ pub(crate) fn runner_page(
             div .banner role="status" { p { "The target is unreachable: this is what the last successful check found." } }
         }
         dl .facts {
-            @if runner.pool.is_none() {
+            @if runner.is_one() {
                 div { dt { "Operating system" } dd { (one_line(&runner.os)) } }
                 div { dt { "Version" } dd {
                     @match &runner.version {
@@ -106,7 +106,7 @@ pub(crate) fn runner_page(
             @if let (Some(address), None) = (on_github, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
         }
         (day_bars(&days(history, runner, now)))
-        @if runner.pool.is_none() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
+        @if runner.is_one() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
         h2 { "Outages" span .age { (counted(outages.len(), "outage")) } }
         (outage_table(&outages, now, false, false))
     };

@@ -59,8 +59,8 @@ impl State {
             Health::Healthy if runner.status == Status::Busy => Tone::Busy,
             Health::Healthy => Tone::Idle,
         };
-        let word = match (runner.pool, condition(runner)) {
-            (Some(pool), _) => pool.to_string(),
+        let word = match (runner.tally(), condition(runner)) {
+            (Some(tally), _) => tally,
             (None, "healthy" | "down") => runner.status.to_string(),
             (None, other) => format!("{}, {other}", runner.status),
         };

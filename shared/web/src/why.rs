@@ -35,7 +35,7 @@ pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
     if outage.in_job {
         said.push("it was running a job".to_owned());
     }
-    if outage.pool.is_none() && outage.peers.total > 0 {
+    if outage.is_of_runner() && outage.peers.total > 0 {
         said.push(match (outage.peers.online, outage.peers.total) {
             (0, 1) => "the other runner with its labels was offline too".to_owned(),
             (_, 1) => "the other runner with its labels was online".to_owned(),

@@ -40,7 +40,7 @@ impl Watched {
     /// The observation of a check, a minute after the last.
     pub fn observe(&self, pages: &[ObservedPage]) -> Observation {
         let outcome = Outcome::Complete { pages: pages.to_vec(), lookups: BTreeMap::new() };
-        Observation { started_at: self.next_check(), outcome }
+        Observation::of(self.next_check(), outcome)
     }
 
     /// The decision on an observation.

@@ -36,7 +36,7 @@ pub(crate) fn checks(input: &[u8]) {
     let mut at = Timestamp::from_epoch_ms(1_800_000_000_000);
     for part in parts(input).into_iter().take(40) {
         at = at.plus(std::time::Duration::from_secs(60));
-        let observation = Observation { started_at: at, outcome: outcome(&fleet, part) };
+        let observation = Observation::of(at, outcome(&fleet, part));
         let decision = reconcile(&fleet, &observation, &policy, &Overrides::default(), OfCredential::default(), at);
         assert_eq!(
             decision,

@@ -142,8 +142,12 @@ pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: St
     let Ok(job) = CheckJob::from_json(&body) else {
         return Disposition::DeadLetter { reason: body };
     };
-    let settings =
-        CheckSettings { policy: this.policy(), configured: this.configured(), interval: Installation::interval() };
+    let settings = CheckSettings {
+        policy: this.policy(),
+        configured: this.configured(),
+        interval: Installation::interval(),
+        jobs: false,
+    };
     let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
     Check { store, source, jobs, changes, clock, settings: &settings, latest: &LatestChecks::default() }
         .run(&job)

@@ -177,6 +177,9 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
     match item {
         NotificationItem::Unreachable { .. } => "unreachable",
         NotificationItem::Offline { .. } => "offline",
+        NotificationItem::JobsWaiting { .. } => "jobs waiting",
+        NotificationItem::JobsStillWaiting { .. } => "jobs still waiting",
+        NotificationItem::JobsTaken { .. } => "jobs taken",
         NotificationItem::MuteEnded { .. } => "mute ended",
         NotificationItem::StillOffline { .. } => "still offline",
         NotificationItem::RemovalNear { .. } => "removal near",

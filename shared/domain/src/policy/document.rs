@@ -342,6 +342,7 @@ impl PolicyOverrides {
                     "forgetAfter" => self.forget_after = span,
                     "flapWindow" => self.flap_window = span,
                     "flapClearAfter" => self.flap_clear_after = span,
+                    "queueThreshold" => self.queue_threshold = span,
                     _ => self.repeat_interval = span,
                 }
             }

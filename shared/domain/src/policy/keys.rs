@@ -87,7 +87,7 @@ const fn span(name: &'static str, least_secs: u64, most_secs: u64, default: &'st
     PolicyKey { name, accepts, default, example: default, of_targets_only: false }
 }
 
-const ALL: [PolicyKey; 14] = [
+const ALL: [PolicyKey; 15] = [
     count("failureThreshold", 1, "3"),
     count("successThreshold", 1, "2"),
     PolicyKey { of_targets_only: true, ..span("recheckInterval", 10, 900, "60s") },
@@ -109,6 +109,7 @@ const ALL: [PolicyKey; 14] = [
         ..span("repeatInterval", 600, 30 * DAY_SECS, "24h")
     },
     count("maxRepeats", 0, "3"),
+    span("queueThreshold", 60, 12 * HOUR_SECS, "10m"),
     PolicyKey {
         name: "channel",
         accepts: Accepts::Channel,

@@ -25,7 +25,7 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
     // Runners that people were notified of come last, in the part with the drop itself. If the drop is interrupted
     // before, they are still stored, and the next attempt is notified too.
     let (mut quiet, mut known) = (Vec::new(), Vec::new());
-    for runner in fleet.runners.iter().chain(&fleet.pools) {
+    for runner in fleet.runners.iter().chain(&fleet.pools).chain(&fleet.queues) {
         let change = dropped(runner, now);
         let is_known = change.events.iter().any(Event::is_notifiable)
             || runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::change::{Event, RunnerName};
 use crate::decision::RunnerChange;
+use crate::jobs::{JobsSeen, Queue};
 use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
 use crate::overrides::Overrides;
@@ -57,6 +58,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) reports_versions: bool,
     /// What GitHub said about versions.
     pub(super) versions: &'a [VersionRecord],
+    /// The target's jobs.
+    pub(super) jobs: &'a JobsSeen,
 }
 
 impl From<&Runner> for RunnerName {
@@ -77,8 +80,8 @@ impl<'a> Evaluation<'a> {
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
-            is_pooled: runner.pool.is_none() && policy.alerts_for_pool_only(&runner.labels),
-            is_ignored: runner.pool.is_none() && policy.ignores(&runner.name),
+            is_pooled: runner.is_one() && policy.alerts_for_pool_only(&runner.labels),
+            is_ignored: runner.is_one() && policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
             reports_versions,
@@ -130,7 +133,30 @@ impl<'a> Evaluation<'a> {
         self.runner.pool = Some(counts);
     }
 
-    /// Forgets a pool that the policy no longer has.
+    /// Evaluates a queue in which jobs wait too long. That is confirmed: GitHub was asked about each of them.
+    pub(super) fn on_waiting(&mut self, queue: &Queue) {
+        self.runner.name = queue.name();
+        self.runner.labels.clone_from(&queue.labels);
+        self.runner.waiting = Some(Box::new(queue.waiting.clone()));
+        if let Health::Down(down) = &mut self.runner.health {
+            down.outage.waiting.clone_from(&self.runner.waiting);
+            self.still_down();
+        } else {
+            let visibility = self.apply_mutes(Visibility::Alerted);
+            let outage = self.runner.outage(OutageId::PENDING, queue.waiting.since, self.at, None, visibility);
+            self.events.push(Event::OutageOpened { outage: Box::new(outage.clone()) });
+            self.runner.health = Health::Down(Box::new(Down::new(outage)));
+        }
+    }
+
+    /// Ends a queue in which no job waits too long any more.
+    pub(super) fn on_taken(&mut self) {
+        self.end_mute();
+        self.close(self.at, Ending::Recovered);
+        self.retire();
+    }
+
+    /// Forgets a pool that the policy no longer has, or a queue if jobs are no longer monitored.
     pub(super) fn retire_pool(&mut self) {
         self.stop_monitoring();
         self.retire();

@@ -5,6 +5,7 @@ mod evaluation;
 mod failed;
 mod listing;
 mod pools;
+mod queues;
 mod version_warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,9 +68,10 @@ pub fn reconcile(
                 is_starting: fleet.record.watched_since.is_none(),
                 reports_versions: reports_versions(fleet, pages, lookups),
                 versions: credential.versions,
+                jobs: &observation.jobs,
             };
-            Reconciliation { fleet, context, short, now, evaluations: Vec::new(), pools: Vec::new() }
-                .complete(pages, lookups)
+            let (evaluations, pools, queues) = (Vec::new(), Vec::new(), Vec::new());
+            Reconciliation { fleet, context, short, now, evaluations, pools, queues }.complete(pages, lookups)
         }
         Outcome::Partial(failure) | Outcome::Failed(failure) => {
             failed::check_failed(fleet, failure, observation.started_at, policy, credential.explains, now)
@@ -88,6 +90,8 @@ struct Reconciliation<'a> {
     evaluations: Vec<Evaluation<'a>>,
     /// The pools whose state may change.
     pools: Vec<Evaluation<'a>>,
+    /// The queues whose state may change.
+    queues: Vec<Evaluation<'a>>,
 }
 
 impl<'a> Reconciliation<'a> {
@@ -103,6 +107,7 @@ impl<'a> Reconciliation<'a> {
             self.evaluations.push(evaluation);
         }
         self.evaluate_pools();
+        self.evaluate_queues();
         self.open_confirmed();
 
         let mut events = Vec::new();
@@ -122,7 +127,13 @@ impl<'a> Reconciliation<'a> {
         let mut decision = Decision {
             before: before.clone(),
             after,
-            runners: self.pools.into_iter().chain(self.evaluations).filter_map(Evaluation::into_change).collect(),
+            runners: self
+                .queues
+                .into_iter()
+                .chain(self.pools)
+                .chain(self.evaluations)
+                .filter_map(Evaluation::into_change)
+                .collect(),
             events,
             counts: Counts::default(),
             observed_at: at,

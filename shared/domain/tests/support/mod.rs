@@ -53,11 +53,11 @@ pub(crate) fn page(runners: &[ObservedRunner]) -> ObservedPage {
 }
 
 pub(crate) fn check(started_at: Timestamp, runners: &[ObservedRunner]) -> Observation {
-    Observation { started_at, outcome: Outcome::Complete { pages: vec![page(runners)], lookups: BTreeMap::new() } }
+    Observation::of(started_at, Outcome::Complete { pages: vec![page(runners)], lookups: BTreeMap::new() })
 }
 
 pub(crate) fn failed_check(started_at: Timestamp, fault: Fault) -> Observation {
-    Observation { started_at, outcome: Outcome::Failed(Failure::new(fault, "it failed")) }
+    Observation::of(started_at, Outcome::Failed(Failure::new(fault, "it failed")))
 }
 
 /// A target and everything that was committed about it.
@@ -108,7 +108,7 @@ impl History {
     pub(crate) fn see(&mut self, secs: u64, runners: &[ObservedRunner]) -> Vec<Event> {
         let pages = vec![page(runners)];
         let lookups = lookups_wanted(&self.fleet, &pages).into_iter().map(|id| (id, Lookup::NotFound)).collect();
-        self.check(&Observation { started_at: at(secs), outcome: Outcome::Complete { pages, lookups } })
+        self.check(&Observation::of(at(secs), Outcome::Complete { pages, lookups }))
     }
 
     pub(crate) fn store(&mut self, commits: Vec<Commit>) -> Vec<Event> {

@@ -36,6 +36,7 @@ impl Place {
             Key::Cursor(_) => ("cursor", [0; 3]),
             Key::Mute(number) => ("mute", [*number, 0, 0]),
             Key::AccessToken(_) => ("access-token", [0; 3]),
+            Key::Job(_, job) => ("job", [job.0, 0, 0]),
             Key::Marker(_, number) => ("marker", [*number, 0, 0]),
             Key::Acknowledgement(_, runner, outage) => ("acknowledgement", [runner.0, outage.0.0, 0]),
         };
@@ -91,6 +92,11 @@ pub(super) fn select(query: &Query) -> (&'static str, Vec<Value>) {
             "SELECT section, subject, first, second, body FROM items
              WHERE section = 'outage' AND subject = ?1 AND first = ?2 ORDER BY second",
             vec![target.to_string().into(), number(runner.0)],
+        ),
+        Query::Jobs { target } => (
+            "SELECT section, subject, first, second, body FROM items
+             WHERE section = 'job' AND subject = ?1 ORDER BY first",
+            vec![target.to_string().into()],
         ),
         Query::Mutes => (
             "SELECT section, subject, first, second, body FROM items

@@ -1,6 +1,7 @@
 //! The stages. Each handles one message and decides its disposition.
 
 mod check;
+mod jobs;
 mod latest_checks;
 mod notify;
 mod respond;
@@ -17,6 +18,7 @@ use crate::messages::StateChange;
 use crate::ports::{Clock, Outgoing, QueueError, Sender, StoreError};
 
 pub use check::{Check, CheckEnding, CheckReport, CheckSettings};
+pub use jobs::{KnownTargets, RecordJob, read_jobs, waiting_jobs};
 pub use latest_checks::LatestChecks;
 pub use notify::{
     DeliveryState, Notify, NotifyReport, NotifySettings, RemainingParts, alerts, delivery_state, record_outages,

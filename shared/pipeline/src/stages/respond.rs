@@ -20,6 +20,7 @@ use crate::keys::{Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, StoredMonitor};
+use crate::stages::jobs::waiting_jobs;
 
 /// How many targets are read at once: 500 targets take eight batches.
 const READS_AT_ONCE: usize = 64;
@@ -86,6 +87,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
                 None => (not_watched(target, &watched), Vec::new()),
             },
             Command::Status { scope } => self.runners(scope, watched).await,
+            Command::Jobs => (Answer::Jobs { queues: waiting_jobs(self.store, now).await? }, Vec::new()),
             Command::History { name } => self.history(name, watched).await,
             Command::Recheck { target } => match find(&watched, target) {
                 Some(target) => (self.recheck(target, now).await?, Vec::new()),
@@ -274,10 +276,11 @@ fn matching(all: &[Fleet], is_meant: impl Fn(&Target, &str, &[String]) -> bool) 
     let meant = all.iter().map(|fleet| {
         let of_kind =
             |runner: &&monitor_domain::runner::Runner| is_meant(&fleet.record.target, &runner.name, &runner.labels);
-        let [runners, pools] = [&fleet.runners, &fleet.pools].map(|all| all.iter().filter(of_kind).cloned().collect());
-        Fleet { record: fleet.record.clone(), runners, pools, leftovers: Vec::new(), ..fleet.clone() }
+        let [runners, pools, queues] =
+            [&fleet.runners, &fleet.pools, &fleet.queues].map(|all| all.iter().filter(of_kind).cloned().collect());
+        Fleet { record: fleet.record.clone(), runners, pools, queues, leftovers: Vec::new(), ..fleet.clone() }
     });
-    meant.filter(|fleet| !fleet.runners.is_empty() || !fleet.pools.is_empty()).collect()
+    meant.filter(|fleet| fleet.pools_and_runners().next().is_some()).collect()
 }
 
 /// The answer for a target that is not on the list, with targets of the same name or owner.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::change::{Change, Event, RunnerName};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
+use monitor_domain::jobs::{Job, JobId, JobState};
 use monitor_domain::muting::Authority;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault, PageTag};
@@ -20,8 +21,8 @@ use monitor_domain::weekly::{PlannedChecks, ReportRow, ReportedRemoval, Reported
 
 use crate::commands::Asker;
 use crate::items::{
-    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, LastSeen, LiveMessage, Marker, MessagePlace,
-    Mute, OutageItem, PartEnding, RunnerItem, SendEnding, Sent,
+    AccessToken, Acknowledgement, Attempt, Claim, Cursor, Delivered, Item, JobItem, LastSeen, LiveMessage, Marker,
+    MessagePlace, Mute, OutageItem, PartEnding, RunnerItem, SendEnding, Sent,
 };
 use crate::person::PersonId;
 
@@ -69,6 +70,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         version: Some("2.331.0".to_owned()),
         updated_at: None,
         pool: None,
+        waiting: None,
         connected: true,
         status: Status::Idle,
         busy: false,
@@ -98,6 +100,7 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         version_ended_at: None,
         ephemeral: false,
         pool: None,
+        waiting: None,
         labels: runner.labels.clone(),
         status: Status::Offline,
         in_job: true,
@@ -354,7 +357,25 @@ pub fn every_item() -> Vec<Item> {
     items.push(Item::Acknowledgement(acknowledgement(name, 7, 41)));
     items.push(Item::AccessToken(access_token("acme", "c2VhbGVk")));
     items.extend([Item::Marker(marker("monitor", 7)), Item::Marker(marker(name, 8))]);
+    items.push(Item::Job(job_item(name)));
     items
+}
+
+/// A job that a runner has taken.
+pub fn job_item(target: &str) -> JobItem {
+    let job = Job {
+        id: JobId(48_000_000_001),
+        repository: self::target(target),
+        workflow: Some("Nightly \"deep\"".to_owned()),
+        name: "train (größer)".to_owned(),
+        url: "https://github.com/acme/web/actions/runs/7/job/48000000001".to_owned(),
+        labels: vec!["self-hosted".to_owned(), "GPU".to_owned()],
+        state: JobState::InProgress,
+        queued_at: at(60),
+        runner: Some("build-7".to_owned()),
+        started_at: Some(at(90)),
+    };
+    JobItem { target: self::target(target).id().clone(), job }
 }
 
 fn every_health() -> Vec<Health> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use monitor_domain::change::{Change, Event};
+use monitor_domain::jobs::JobId;
 use monitor_domain::outage::OutageId;
 use monitor_domain::runner::{Runner, RunnerId};
 use monitor_domain::scope::Scope;
@@ -14,8 +15,8 @@ use crate::items::{Attempt, Item, LastSeen, RunnerItem, SendEnding};
 use crate::keys::{Key, Put, Query};
 use crate::ports::{PutOutcome, Store, StoreError};
 use crate::testing::samples::{
-    acknowledgement, change, claim, cursor, every_item, mute, outage_item, runner, runner_item, sent, subject, target,
-    target_record,
+    acknowledgement, change, claim, cursor, every_item, job_item, marker, mute, outage_item, runner, runner_item, sent,
+    subject, target, target_record,
 };
 
 /// How many writers race for one revision.
@@ -27,6 +28,7 @@ const NEIGHBOURS: [&str; 8] =
 /// Runs the whole suite, each part on a new, empty store of `make`.
 pub async fn run_all<S: Store + 'static>(make: impl AsyncFn() -> S) {
     every_item_is_read_as_it_was_put(&make().await).await;
+    the_jobs_of_a_target_are_listed_alone_and_in_order(&make().await).await;
     a_put_replaces_the_whole_item(&make().await).await;
     a_missing_item_is_not_returned(&make().await).await;
     a_delete_removes_only_its_keys_and_may_be_repeated(&make().await).await;
@@ -94,6 +96,21 @@ async fn revisions<S: Store>(store: &S, query: Query) -> Vec<u64> {
         other => panic!("{other} is not a change"),
     };
     keys.iter().map(revision).collect()
+}
+
+async fn the_jobs_of_a_target_are_listed_alone_and_in_order<S: Store>(store: &S) {
+    let numbered = |target: &str, number: u64| {
+        let mut item = job_item(target);
+        item.job.id = JobId(number);
+        Item::Job(item)
+    };
+    let own = [9, 48_000_000_001, 7].map(|number| numbered("acme/web", number));
+    fill(store, own.into_iter().chain([numbered("acme/web-2", 8), Item::Marker(marker("acme/web", 8))])).await;
+    let expected = [7, 9, 48_000_000_001].map(|number| Key::Job(id("acme/web"), JobId(number)));
+    let query = || Query::Jobs { target: id("acme/web") };
+    assert_eq!(keys(store, query()).await, expected);
+    store.delete(&expected[..1]).await.expect("it is deleted");
+    assert_eq!(keys(store, query()).await, &expected[1..]);
 }
 
 async fn every_item_is_read_as_it_was_put<S: Store>(store: &S) {

@@ -76,7 +76,8 @@ fn command_of(verb: Verb, words: &[Word<'_>]) -> Result<Command, CommandFault> {
     }
     match verb {
         Verb::StatusAll if words.is_empty() => Ok(Command::StatusAll),
-        Verb::StatusAll | Verb::Dashboard | Verb::Help => {
+        Verb::Jobs if words.is_empty() => Ok(Command::Jobs),
+        Verb::StatusAll | Verb::Jobs | Verb::Dashboard | Verb::Help => {
             Err(CommandFault::TooMuch(shortened(&joined(words), MAX_NAME_CHARS)))
         }
         Verb::Status if words.is_empty() => Ok(Command::StatusAll),
@@ -250,6 +251,7 @@ mod tests {
         let expected = [
             Asked::Command(Command::StatusAll),
             Asked::Command(Command::Status { scope: Scope::Target(web) }),
+            Asked::Command(Command::Jobs),
             Asked::Command(Command::History { name: "build-7".to_owned() }),
             Asked::Command(Command::Recheck { target: organization }),
             Asked::Command(Command::Mute {

@@ -7,6 +7,8 @@ pub enum Verb {
     StatusAll,
     /// `/runner-status`
     Status,
+    /// `/runner-jobs`
+    Jobs,
     /// `/runner-history`
     History,
     /// `/runner-recheck`
@@ -23,9 +25,10 @@ pub enum Verb {
 
 impl Verb {
     /// All commands, in the order of the help.
-    pub const ALL: [Verb; 8] = [
+    pub const ALL: [Verb; 9] = [
         Verb::StatusAll,
         Verb::Status,
+        Verb::Jobs,
         Verb::History,
         Verb::Recheck,
         Verb::Mute,
@@ -45,6 +48,7 @@ impl Verb {
         match self {
             Verb::StatusAll => "/runner-status-all",
             Verb::Status => "/runner-status",
+            Verb::Jobs => "/runner-jobs",
             Verb::History => "/runner-history",
             Verb::Recheck => "/runner-recheck",
             Verb::Mute => "/runner-mute",
@@ -57,7 +61,7 @@ impl Verb {
     /// Its arguments; Slack shows them as a hint.
     pub fn arguments(self) -> &'static str {
         match self {
-            Verb::StatusAll => "[--public]",
+            Verb::StatusAll | Verb::Jobs => "[--public]",
             Verb::Status => "[TARGET or NAME or label] [--public]",
             Verb::History => "NAME [--public]",
             Verb::Recheck => "TARGET [--public]",
@@ -72,6 +76,7 @@ impl Verb {
         match self {
             Verb::StatusAll => "a summary of every target, and the runners that are unhealthy",
             Verb::Status => "one target, or all runners with a name or label",
+            Verb::Jobs => "the jobs that wait for a runner, and why",
             Verb::History => "past and open outages of the runners with a name",
             Verb::Recheck => "check a target now, without waiting for the schedule",
             Verb::Mute => "pause alerts about these runners; their outages are still recorded",
@@ -86,6 +91,7 @@ impl Verb {
         match self {
             Verb::StatusAll => "/runner-status-all",
             Verb::Status => "/runner-status acme/web",
+            Verb::Jobs => "/runner-jobs",
             Verb::History => "/runner-history build-7",
             Verb::Recheck => "/runner-recheck orgs/acme",
             Verb::Mute => "/runner-mute build-7 2h new disk",

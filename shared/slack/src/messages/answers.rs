@@ -1,6 +1,7 @@
 //! Answers to slash commands: the fleet, single runners, and past outages.
 
 mod fleet;
+mod jobs;
 mod others;
 mod runners;
 
@@ -40,6 +41,7 @@ pub(crate) fn document(answered: &Answered, web: &WebBase) -> Document {
             (vec![nobody(&scope.to_string(), "No runner, label or target is called ", true, similar)], Vec::new())
         }
         Answer::Runners { scope, fleets, .. } => (builder.runners(&scope.to_string(), fleets), ages(fleets)),
+        Answer::Jobs { queues } => (vec![builder.jobs(queues)], Vec::new()),
         Answer::History { name, outages, total: 0, fleets, similar } if outages.is_empty() && fleets.is_empty() => {
             (vec![nobody(name, "No runner or stored outage is called ", false, similar)], Vec::new())
         }
@@ -117,6 +119,9 @@ impl AnswerBuilder<'_> {
 
     /// A runner's state in a few words; its state when last checked if the data `is_old`.
     fn status(&self, runner: &Runner, is_old: bool) -> Line {
+        if let Some(waiting) = &runner.waiting {
+            return Line::of(format!("{waiting}, since ")).on(waiting.since);
+        }
         if let Some(pool) = runner.pool {
             let since = if runner.open_outage().is_some() { ", short since " } else { ", since " };
             let at = runner.open_outage().map_or(runner.status_since, |outage| outage.started_at);

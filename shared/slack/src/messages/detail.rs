@@ -203,7 +203,7 @@ pub(super) fn lasted_until(outage: &Outage, end: Timestamp) -> String {
 
 /// The likeliest cause of newly confirmed outages, as a sentence that follows others. Empty if the data support none.
 pub(super) fn cause(outages: &[Outage]) -> Line {
-    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.is_of_runner()).collect();
     if outages.is_empty() {
         return Line::default();
     }
@@ -260,7 +260,7 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
     if outages.iter().any(|outage| outage.pool.is_some()) {
         advice.push(Line::of("See which runners of the pool are offline: ").command("/runner-status LABEL").text("."));
     }
-    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.pool.is_none()).collect();
+    let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.is_of_runner()).collect();
     let together = together(&outages);
     if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
         let newer =

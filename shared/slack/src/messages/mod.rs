@@ -6,6 +6,7 @@ pub(crate) mod answers;
 mod detail;
 mod foresight;
 pub(crate) mod help;
+mod jobs;
 mod monitor;
 mod outages;
 pub(crate) mod overrides;
@@ -63,12 +64,11 @@ pub(crate) fn live(
     web: &WebBase,
 ) -> Document {
     let builder = MessageBuilder::of(notification, web);
+    let are_queues = outages.iter().all(|outage| outage.waiting.is_some());
+    let live = if are_queues { builder.live_queues(outages) } else { builder.live(outages) };
     Document {
         place: builder.target.as_ref().map_or_else(String::new, short_place),
-        parts: vec![Section {
-            advice: overrides::acknowledgement_line(outages, acknowledged),
-            ..builder.live(outages)
-        }],
+        parts: vec![Section { advice: overrides::acknowledgement_line(outages, acknowledged), ..live }],
         footer: builder.target.as_ref().map(|target| {
             Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
         }),
@@ -96,6 +96,9 @@ impl<'a> MessageBuilder<'a> {
         match item {
             NotificationItem::Unreachable { since, failure, targets } => self.unreachable(*since, failure, *targets),
             NotificationItem::Offline { outages } => self.offline(outages),
+            NotificationItem::JobsWaiting { queues } => self.jobs_waiting(queues),
+            NotificationItem::JobsStillWaiting { queues, raised_at } => self.jobs_still_waiting(queues, *raised_at),
+            NotificationItem::JobsTaken { queues } => self.jobs_taken(queues),
             NotificationItem::MuteEnded { outages } => self.mute_ended(outages),
             NotificationItem::StillOffline { outages, raised_at, is_last } => {
                 self.still_offline(outages, *raised_at, *is_last)
@@ -160,7 +163,7 @@ impl<'a> MessageBuilder<'a> {
 
     /// A link to the runner that had this outage.
     fn runner_link(&self, outage: &Outage, label: &'static str) -> Option<Line> {
-        let target = self.target.as_ref().filter(|_| outage.pool.is_none())?;
+        let target = self.target.as_ref().filter(|_| outage.is_of_runner())?;
         Some(Line::default().link(label, self.web.runner_page(target, outage.current_id)))
     }
 }

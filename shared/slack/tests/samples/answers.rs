@@ -40,6 +40,7 @@ fn runner(number: u64) -> Runner {
         version,
         updated_at: None,
         pool: None,
+        waiting: None,
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
         busy,

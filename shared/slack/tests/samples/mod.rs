@@ -48,6 +48,7 @@ pub(crate) fn outage(number: u64) -> Outage {
         version_ended_at: None,
         ephemeral: false,
         pool: None,
+        waiting: None,
         labels: labels.into_iter().map(str::to_owned).collect(),
         status: Status::Offline,
         in_job: number.is_multiple_of(3),

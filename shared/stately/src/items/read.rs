@@ -4,7 +4,7 @@ use monitor_domain::quote::quote;
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::items::{Cursor, Item, LastSeen, OutageItem, RunnerItem};
+use monitor_pipeline::items::{Cursor, Item, JobItem, LastSeen, OutageItem, RunnerItem};
 use monitor_pipeline::ports::StoreError;
 use serde::de::DeserializeOwned;
 
@@ -62,6 +62,7 @@ impl Reader {
             "Mute" => Item::Mute(content(&record)?),
             "Acknowledgement" => Item::Acknowledgement(content(&record)?),
             "AccessToken" => Item::AccessToken(content(&record)?),
+            "WorkflowJob" => Item::Job(JobItem { target: self.target(&record)?, job: content(&record)? }),
             "Marker" => Item::Marker(content(&record)?),
             name => return Err(Broken(format!("no reader for items of type {name}"))),
         };

@@ -57,7 +57,7 @@ impl<'a, S: Store> Installation<'a, S> {
             jobs: Outbox::default(),
             changes: Outbox::default(),
             chat: ScriptedChat::default(),
-            settings: CheckSettings { policy, configured, interval: Duration::from_secs(300) },
+            settings: CheckSettings { policy, configured, interval: Duration::from_secs(300), jobs: false },
         }
     }
 

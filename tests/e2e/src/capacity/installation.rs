@@ -165,7 +165,7 @@ impl Installation {
                 interval: INTERVAL,
                 jobs_per_minute: Some(scenario.per_minute),
             },
-            check_settings: CheckSettings { policy, configured, interval: INTERVAL },
+            check_settings: CheckSettings { policy, configured, interval: INTERVAL, jobs: false },
             tally: Mutex::new(Tally::of(&targets)),
             github,
             clock,

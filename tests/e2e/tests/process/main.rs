@@ -5,5 +5,6 @@ mod commands;
 mod daemon;
 mod host;
 mod hostile;
+mod jobs;
 mod slack_commands;
 mod stopping;

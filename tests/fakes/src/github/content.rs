@@ -35,6 +35,7 @@ impl Exchange<'_> {
             Call::ListRunners => self.list_runners(state, key),
             Call::GetRunner(id) => self.get_runner(state, key, *id),
             Call::GetVersion(version) => self.get_version(state, version),
+            Call::GetJob(id) => self.get_job(state, key, *id),
             Call::GetRepository => self.get_repository(state, key),
             Call::ListRepositories => self.list_repositories(state, token, key),
             _ => self.not_found(),
@@ -148,6 +149,11 @@ impl Exchange<'_> {
         let found = target.and_then(|target| Some(target.seen(target.runners.get(&id)?)));
         let label_id = |label: &str| state.label_ids.get(label).copied().unwrap_or_default();
         found.map_or_else(|| self.not_found(), |runner| Answer::json(200, &body::runner(&runner, label_id)))
+    }
+
+    fn get_job(&self, state: &State, key: &TargetKey, id: u64) -> Answer {
+        let found = state.targets.get(key).and_then(|target| target.jobs.get(&id));
+        found.map_or_else(|| self.not_found(), |job| Answer::json(200, &body::job(id, key.as_str(), job)))
     }
 
     fn get_repository(&self, state: &State, key: &TargetKey) -> Answer {

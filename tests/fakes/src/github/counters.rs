@@ -11,6 +11,8 @@ pub enum Endpoint {
     GetRunner,
     /// The end of a version of the runner.
     GetVersion,
+    /// One job of a workflow.
+    GetJob,
     /// A repository.
     GetRepository,
     /// The repositories of an organization or user, one page.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::limits::Primary;
-use super::world::Runner;
+use super::world::{Job, Runner};
 
 /// The read-only labels, with their ids on this fake.
 const READ_ONLY_LABELS: [(&str, u64); 5] = [("self-hosted", 1), ("Linux", 2), ("Windows", 3), ("macOS", 4), ("X64", 5)];
@@ -64,6 +64,53 @@ pub(crate) fn runner(runner: &Runner, label_id: impl Fn(&str) -> u64) -> Value {
         body.insert("version".to_owned(), json!(version));
     }
     Value::Object(body)
+}
+
+/// One job of a workflow (`job`).
+pub(crate) fn job(id: u64, repository: &str, job: &Job) -> Value {
+    let (api, html) =
+        (format!("https://api.github.com/repos/{repository}"), format!("https://github.com/{repository}"));
+    let created_at = moment(job.created_at_ms);
+    let is_completed = job.status == "completed";
+    json!({
+        "id": id,
+        "run_id": 7,
+        "run_url": format!("{api}/actions/runs/7"),
+        "run_attempt": 1,
+        "node_id": "CR_kwDOAAAAAc8AAAAL",
+        "head_sha": "f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0",
+        "url": format!("{api}/actions/jobs/{id}"),
+        "html_url": format!("{html}/actions/runs/7/job/{id}"),
+        "status": job.status,
+        "conclusion": is_completed.then_some("success"),
+        "created_at": created_at,
+        "started_at": created_at,
+        "completed_at": is_completed.then(|| created_at.clone()),
+        "name": job.name,
+        "steps": [],
+        "check_run_url": format!("{api}/check-runs/{id}"),
+        "labels": job.labels,
+        "runner_id": job.runner.as_ref().map(|_| 1),
+        "runner_name": job.runner,
+        "runner_group_id": job.runner.as_ref().map(|_| 1),
+        "runner_group_name": job.runner.as_ref().map(|_| "Default"),
+        "workflow_name": job.workflow,
+        "head_branch": "main",
+    })
+}
+
+/// The parts of a webhook's delivery (`workflow_job`) that a receiver needs.
+pub(crate) fn delivery(action: &str, id: u64, repository: &str, about: &Job) -> Value {
+    json!({
+        "action": action,
+        "workflow_job": job(id, repository, about),
+        "repository": { "id": 1, "full_name": repository },
+        "sender": { "login": "octocat" },
+    })
+}
+
+fn moment(at_ms: i64) -> String {
+    super::handle::date(at_ms).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// A repository as lists show it (`minimal-repository`).

@@ -23,6 +23,7 @@ pub(crate) enum Call {
     ListRunners,
     GetRunner(u64),
     GetVersion(String),
+    GetJob(u64),
     GetRepository,
     ListRepositories,
     GetInstallation,
@@ -78,6 +79,7 @@ impl Route {
             Call::GetVersion(_) => {
                 format!("actions/self-hosted-runners#get-runner-version-end-of-life-schedule-for-{holder}")
             }
+            Call::GetJob(_) => "actions/workflow-jobs#get-a-job-for-a-workflow-run".to_owned(),
             Call::ListRepositories if scope == Some(Scope::User) => {
                 "repos/repos#list-repositories-for-a-user".to_owned()
             }
@@ -102,6 +104,7 @@ impl Call {
             (_, ["actions", "runners"]) => Self::ListRunners,
             (_, ["actions", "runners", "deprecations", version]) => Self::GetVersion((*version).to_owned()),
             (_, ["actions", "runners", id]) => id.parse().map_or(Self::Unknown, Self::GetRunner),
+            (Scope::Repository, ["actions", "jobs", id]) => id.parse().map_or(Self::Unknown, Self::GetJob),
             (Scope::Enterprise, _) => Self::Unknown,
             (_, ["installation"]) => Self::GetInstallation,
             _ => Self::Unknown,
@@ -123,6 +126,7 @@ impl Call {
             Self::ListRunners => Endpoint::ListRunners,
             Self::GetRunner(_) => Endpoint::GetRunner,
             Self::GetVersion(_) => Endpoint::GetVersion,
+            Self::GetJob(_) => Endpoint::GetJob,
             Self::GetRepository => Endpoint::GetRepository,
             Self::ListRepositories => Endpoint::ListRepositories,
             Self::GetInstallation => Endpoint::GetInstallation,
@@ -157,6 +161,7 @@ mod tests {
             ("/enterprises/big/installation", "enterprises/big", Call::Unknown),
             ("/repos/acme/web/installation", "acme/web", Call::GetInstallation),
             ("/repositories/7", "acme/web", Call::GetRepository),
+            ("/repos/acme/web/actions/jobs/42", "acme/web", Call::GetJob(42)),
             ("/repos/acme/web/actions/runners/x", "acme/web", Call::Unknown),
             ("/repos/acme/web%20b/actions/runners", "acme/web b", Call::ListRunners),
         ] {

@@ -6,7 +6,7 @@ use super::counters::Counters;
 use super::credential::{App, Token, TokenKind};
 use super::fault::{Fault, Faults, Strikes};
 use super::limits::{Limits, Usage};
-use super::world::{Access, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
+use super::world::{Access, Job, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
 
 /// Requests per hour of a personal or installation token.
 const REQUESTS_PER_HOUR: u64 = 5_000;
@@ -111,6 +111,27 @@ impl State {
         if matches!(key.scope(), Scope::Organization | Scope::User) {
             let owned = |other: &TargetKey| other.scope() == Scope::Repository && other.account() == key.account();
             self.targets.retain(|other, _| !owned(other));
+        }
+    }
+
+    /// Sets a job of a repository's workflows. Returns the body of the webhook's delivery about it.
+    #[track_caller]
+    pub fn set_job(&mut self, repository: &str, id: u64, job: Job) -> Vec<u8> {
+        let key = self.known(repository);
+        let action = if job.status == "waiting" { "queued" } else { &*job.status };
+        let delivery = super::json::delivery(action, id, repository, &job);
+        if let Some(target) = self.targets.get_mut(&key) {
+            target.jobs.insert(id, job);
+        }
+        delivery.to_string().into_bytes()
+    }
+
+    /// Removes a job, as GitHub does with the run that it belongs to.
+    #[track_caller]
+    pub fn remove_job(&mut self, repository: &str, id: u64) {
+        let key = self.known(repository);
+        if let Some(target) = self.targets.get_mut(&key) {
+            target.jobs.remove(&id);
         }
     }
 

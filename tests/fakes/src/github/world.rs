@@ -106,6 +106,52 @@ impl RunnerSpec {
     }
 }
 
+/// A job of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The name of the workflow.
+    pub workflow: String,
+    /// The job's name.
+    pub name: String,
+    /// The labels that it asks for.
+    pub labels: Vec<String>,
+    /// `waiting`, `queued`, `in_progress` or `completed`.
+    pub status: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// The runner that has taken it.
+    pub runner: Option<String>,
+}
+
+impl Job {
+    /// A queued job of the workflow `Nightly`.
+    pub fn queued(name: &str, labels: &[&str], created_at_ms: i64) -> Self {
+        Self {
+            workflow: "Nightly".to_owned(),
+            name: name.to_owned(),
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            status: "queued".to_owned(),
+            created_at_ms,
+            runner: None,
+        }
+    }
+
+    /// The same job, taken by a runner.
+    #[must_use]
+    pub fn taken_by(mut self, runner: &str) -> Self {
+        self.status = "in_progress".to_owned();
+        self.runner = Some(runner.to_owned());
+        self
+    }
+
+    /// The same job, completed.
+    #[must_use]
+    pub fn completed(mut self) -> Self {
+        self.status = "completed".to_owned();
+        self
+    }
+}
+
 /// Which `Link` header lists have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
@@ -173,6 +219,8 @@ pub(crate) struct Target {
     pub(crate) access: Access,
     pub(crate) archived: bool,
     pub(crate) runners: BTreeMap<u64, Runner>,
+    /// The jobs of a repository's workflows, by id.
+    pub(crate) jobs: BTreeMap<u64, Job>,
     pub(crate) listing: Listing,
 }
 
@@ -197,6 +245,7 @@ impl Target {
             access: Access::default(),
             archived: false,
             runners: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             listing: Listing::default(),
         }
     }

@@ -28,6 +28,7 @@ use crate::keys::{Key, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
+use crate::stages::jobs::jobs_seen;
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
 /// How much of the error about an unreadable item is quoted, in characters.
@@ -46,6 +47,8 @@ pub struct CheckSettings {
     pub configured: Vec<TargetSpec>,
     /// The time between two ticks of the schedule: an older job expires, because the next tick sends another.
     pub interval: Duration,
+    /// Whether workflow jobs are monitored.
+    pub jobs: bool,
 }
 
 /// The check stage with its ports.
@@ -302,6 +305,11 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let to_share = self.source.prepare(target, credential.access_token.as_ref()).await;
         let stopwatch = Stopwatch::start(self.clock);
         let ((mut observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
+        let has_read = matches!(observation.outcome, Outcome::Complete { .. } | Outcome::Short { .. });
+        if self.settings.jobs && has_read {
+            let policy = self.settings.policy.for_target(target);
+            observation.jobs = Box::pin(jobs_seen((self.store, self.source, self.clock), target, &policy)).await;
+        }
         let took = stopwatch.elapsed(self.clock);
         let is_late = took > self.settings.interval;
         if is_late {
@@ -311,7 +319,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 Outcome::Partial(failure) | Outcome::Failed(failure) => failure,
             };
             // Dated by its end: if the process stalled meanwhile, the time before says nothing about GitHub.
-            observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure) };
+            observation = Observation::of(self.clock.now(), Outcome::Failed(failure));
         }
         let now = if is_late { observation.started_at } else { now };
 
@@ -395,7 +403,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let StoredFleet { fleet, cursor } = records::read_damaged_fleet(self.store, target).await?;
         let detail = format!("the stored item `{key}` cannot be read: {reason}");
         let failure = Failure::new(Fault::Unreadable, quote(&detail, MAX_QUOTED));
-        let observation = Observation { started_at: self.clock.now(), outcome: Outcome::Failed(failure.clone()) };
+        let observation = Observation::of(self.clock.now(), Outcome::Failed(failure.clone()));
         let policy = self.settings.policy.for_target(target);
         let backlog = Backlog::from(&fleet.record);
         let pending_since = records::pending_since(self.store, &Subject::from(target), backlog, cursor.as_ref()).await;
@@ -498,7 +506,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             Err(incomplete) if incomplete.partial => Outcome::Partial(incomplete.failure),
             Err(incomplete) => Outcome::Failed(incomplete.failure),
         };
-        (Observation { started_at, outcome }, listing.report)
+        (Observation::of(started_at, outcome), listing.report)
     }
 
     fn is_configured_beside(&self, new: &Target, old: &Target) -> bool {

@@ -107,14 +107,16 @@ pub fn alerts(records: &[Item]) -> BTreeMap<(RunnerId, OutageId), MessagePlace> 
 fn endings(item: &NotificationItem) -> &[Outage] {
     match item {
         NotificationItem::Recovered { outages } | NotificationItem::NoLongerMonitored { outages, .. } => outages,
-        NotificationItem::Removed { outages } => outages,
+        NotificationItem::Removed { outages } | NotificationItem::JobsTaken { queues: outages } => outages,
         _ => &[],
     }
 }
 
 fn reminders(item: &NotificationItem) -> &[Outage] {
     match item {
-        NotificationItem::StillOffline { outages, .. } | NotificationItem::RemovalNear { outages, .. } => outages,
+        NotificationItem::StillOffline { outages, .. }
+        | NotificationItem::RemovalNear { outages, .. }
+        | NotificationItem::JobsStillWaiting { queues: outages, .. } => outages,
         _ => &[],
     }
 }
@@ -126,6 +128,7 @@ fn is_same(a: &Outage, b: &Outage) -> bool {
 fn openings(item: &NotificationItem) -> &[Outage] {
     match item {
         NotificationItem::Offline { outages }
+        | NotificationItem::JobsWaiting { queues: outages }
         | NotificationItem::MonitoringStarts { outages }
         | NotificationItem::MuteEnded { outages } => outages,
         _ => &[],
@@ -156,6 +159,7 @@ mod tests {
             version_ended_at: None,
             ephemeral: false,
             pool: None,
+            waiting: None,
             labels: Vec::new(),
             status: Status::Offline,
             in_job: false,

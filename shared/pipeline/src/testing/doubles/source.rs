@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use monitor_domain::jobs::{JobAnswer, JobId};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, ObservedPage, ObservedRunner, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
@@ -27,6 +28,7 @@ pub struct ScriptedSource<'a> {
     slow: Mutex<Option<(StillClock, Duration)>>,
     versions: Mutex<BTreeMap<String, Result<VersionEnd, Failure>>>,
     asked_versions: Mutex<Vec<String>>,
+    jobs: Mutex<BTreeMap<JobId, Result<JobAnswer, Failure>>>,
 }
 
 impl<'a> ScriptedSource<'a> {
@@ -92,6 +94,11 @@ impl<'a> ScriptedSource<'a> {
     /// Sets the answer about a version. Before the first, GitHub is an Enterprise Server, which is never asked.
     pub fn set_version(&self, version: &str, answer: Result<VersionEnd, Failure>) {
         lock(&self.versions).insert(version.to_owned(), answer);
+    }
+
+    /// Sets the answer about a job; before that it has ended.
+    pub fn set_job(&self, id: JobId, answer: Result<JobAnswer, Failure>) {
+        lock(&self.jobs).insert(id, answer);
     }
 
     /// The versions that were asked about since the last call, in order.
@@ -171,6 +178,10 @@ impl RunnerSource for ScriptedSource<'_> {
         let tag = PageTag { etag, given_to: "token".to_owned(), runner_ids: Vec::new() };
         assert!(given.is_none_or(|given| given.given_to == tag.given_to), "the stored tag is this source's");
         Ok(VersionAnswer { end, tag: Some(tag) })
+    }
+
+    async fn job(&self, _: &Target, id: JobId) -> Result<JobAnswer, Failure> {
+        lock(&self.jobs).get(&id).cloned().unwrap_or(Ok(JobAnswer::Ended))
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

@@ -83,6 +83,7 @@ pub(super) async fn no_item_type_has_two_writers<S: Store>(store: &S) {
             Key::Mute(_) => "mute",
             Key::Acknowledgement(..) => "acknowledgement",
             Key::AccessToken(_) => "access token",
+            Key::Job(..) => "job",
             Key::Marker(Subject::Monitor, _) => "marker of a request",
             Key::Marker(..) => "marker of a check by hand",
         };

@@ -5,6 +5,7 @@ mod checking;
 mod clock;
 mod commits;
 mod edits;
+mod jobs;
 mod notifying;
 mod overrides;
 mod pending;
@@ -168,6 +169,12 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
+    Box::pin(jobs::jobs_that_wait_are_notified_once_with_the_reason_and_again_when_they_are_taken(&make().await)).await;
+    Box::pin(jobs::a_report_that_was_lost_alarms_nobody(&make().await)).await;
+    Box::pin(jobs::reports_arrive_in_any_order_and_only_of_targets_that_are_monitored(&make().await)).await;
+    Box::pin(jobs::what_github_does_not_confirm_is_notified_as_such_and_not_at_all_while_github_fails(&make().await))
+        .await;
+    Box::pin(jobs::queues_of_a_monitor_without_jobs_are_forgotten(&make().await)).await;
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
@@ -229,7 +236,7 @@ impl<'a, S: Store> Installation<'a, S> {
             changes: Outbox::default(),
             chat: ScriptedChat::default(),
             clock: StillClock::default(),
-            check: CheckSettings { policy, configured, interval: INTERVAL },
+            check: CheckSettings { policy, configured, interval: INTERVAL, jobs: false },
             quota_estimators: QuotaEstimators::default(),
             jobs_per_minute: None,
             latest: LatestChecks::default(),

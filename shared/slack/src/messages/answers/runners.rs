@@ -33,13 +33,11 @@ impl AnswerBuilder<'_> {
             Rank::Well => Mark::Good,
         };
         let mut facts = vec![fact("Labels", labels(&runner.labels, 10))];
-        if runner.pool.is_none() {
+        if runner.is_one() {
             facts.push(fact("System", system(&runner.os, runner.version.as_deref())));
         }
         facts.push(fact("First seen", Line::default().on(runner.first_seen_at)));
-        if let Some(last) =
-            runner.open_outage().filter(|_| runner.pool.is_none()).and_then(|outage| outage.last_healthy)
-        {
+        if let Some(last) = runner.open_outage().filter(|_| runner.is_one()).and_then(|outage| outage.last_healthy) {
             facts.insert(
                 0,
                 fact("Last healthy", Line::default().on(last.at).text(format!(" or later, {}", last.status))),

@@ -62,6 +62,7 @@ async fn pass(world: &World, targets: usize, speed: u32) -> anyhow::Result<Pass>
         policy: Policy::default(),
         configured: targets.iter().cloned().map(TargetSpec::One).collect(),
         interval: Duration::from_secs(300),
+        jobs: false,
     };
     let everything = Arc::new((store, source, jobs, changes, settings));
     let check_one = |target: Target| {

@@ -1,0 +1,103 @@
+//! `runner-monitor jobs`: the jobs that wait for a runner, and why.
+
+use clap::Args;
+use monitor_domain::jobs::{Queue, WaitReason};
+use monitor_domain::target::Target;
+use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::stages::waiting_jobs;
+use monitor_telemetry::SystemClock;
+use monitor_web::text::{ago, counted, one_line};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::local_time::minute;
+use crate::out;
+use crate::setup;
+use crate::store::StoreArgument;
+use crate::table::{Screen, wrapped};
+
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgument,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
+    let store = setup::existing_store(&arguments.store).await?;
+    let now = SystemClock.now();
+    let queues = waiting_jobs(&store, now).await?;
+    if arguments.json {
+        let queues: Vec<_> = queues
+            .iter()
+            .map(|(target, queue)| {
+                let Queue { labels, waiting } = queue;
+                json!({"target": target, "labels": labels, "waiting": waiting})
+            })
+            .collect();
+        out::print_json(json!({"now": now, "queues": queues}))?;
+        return Ok(Outcome::Healthy);
+    }
+    let width = Screen::of_stdout().width;
+    let mut text = String::new();
+    for (target, queue) in &queues {
+        let Queue { labels, waiting } = queue;
+        let head = format!(
+            "{waiting} for {} in {target}, the oldest since {} ({}). {}",
+            one_line(&labels.join(", ")),
+            minute(waiting.since),
+            ago(waiting.since, now),
+            reason(&waiting.reason),
+        );
+        text += &format!("{}\n", wrapped(&head, 0, width));
+        for job in &waiting.jobs {
+            let line =
+                format!("{} in {}, since {}  {}", one_line(&job.name), job.repository, minute(job.queued_at), job.url);
+            text += &format!("  {line}\n");
+        }
+        let more = usize::try_from(waiting.count).unwrap_or(usize::MAX).saturating_sub(waiting.jobs.len());
+        if more > 0 {
+            text += &format!("  and {}\n", counted(more, "other"));
+        }
+    }
+    if queues.is_empty() {
+        text += "No job waits for a runner, as far as GitHub has reported.\n";
+    }
+    out::print(format_args!("{text}"))?;
+    Ok(Outcome::Healthy)
+}
+
+/// Why no runner takes the jobs, as a sentence.
+fn reason(reason: &WaitReason) -> String {
+    match reason {
+        WaitReason::NoRunner { nearest: None } => "No registered runner has all of these labels.".to_owned(),
+        WaitReason::NoRunner { nearest: Some((name, missing)) } => format!(
+            "No registered runner has all of these labels; {} lacks only {}.",
+            one_line(name),
+            one_line(missing)
+        ),
+        WaitReason::Offline { runners, since } => {
+            format!(
+                "{} with these labels offline, the last since {}.",
+                counted(*runners as usize, "runner"),
+                minute(*since)
+            )
+        }
+        WaitReason::VersionEnded { version, ended_at, .. } => {
+            format!("The version of the runners, {}, ended on {}.", one_line(version), minute(*ended_at))
+        }
+        WaitReason::Busy { runners, offline, since } => format!(
+            "{} with these labels busy, the first since {}; {offline} offline.",
+            counted(*runners as usize, "runner"),
+            minute(*since)
+        ),
+        WaitReason::Idle { name, .. } => {
+            format!(
+                "{} has these labels and is idle: its runner group may not be open to the repository.",
+                one_line(name)
+            )
+        }
+    }
+}

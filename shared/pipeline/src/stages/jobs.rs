@@ -1,0 +1,239 @@
+//! Workflow jobs: store what GitHub reports of each, and ask GitHub about those that wait too long.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, JobsSeen, Queue, overdue, waiting_queues};
+use monitor_domain::observation::Fault;
+use monitor_domain::policy::TargetPolicy;
+use monitor_domain::runner::Runner;
+use monitor_domain::subject::Subject;
+use monitor_domain::target::{Target, TargetId, TargetKind};
+use monitor_domain::time::Timestamp;
+use tracing::{debug, info, warn};
+
+use crate::items::{Item, JobItem, Marker, fnv};
+use crate::keys::{Key, Put, Query};
+use crate::messages::JobReport;
+use crate::monitoring::watched;
+use crate::ports::{Clock, RunnerSource, Store, StoreError};
+use crate::records;
+use crate::stages::Disposition;
+
+/// How many overdue jobs of a target GitHub is asked about in one check, the oldest first.
+const ASKED_WHEN_OVERDUE: usize = 20;
+/// How many running jobs of a target GitHub is asked about in one check. The report of their end may be lost.
+const ASKED_WHILE_RUNNING: usize = 10;
+/// A running job is asked about once in this many windows.
+const RUNNING_WINDOWS: u64 = 12;
+/// The length of such a window, and how long a job runs before it is asked about.
+const RUNNING_WINDOW: Duration = Duration::from_secs(300);
+/// How long the list of targets is remembered between reports.
+const LIST_KEPT: Duration = Duration::from_secs(60);
+
+/// The list of targets, as this process read it last: a report of a job need not read it again.
+#[derive(Debug, Default)]
+pub struct KnownTargets(Mutex<Option<(Timestamp, Arc<BTreeSet<TargetId>>)>>);
+
+impl KnownTargets {
+    async fn read(&self, store: &impl Store, clock: &impl Clock) -> Result<Arc<BTreeSet<TargetId>>, StoreError> {
+        let now = clock.now();
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, targets)) = known
+            && at <= now
+            && now.since(at) < LIST_KEPT
+        {
+            return Ok(targets);
+        }
+        let mut targets = BTreeSet::new();
+        if let Some(Item::Watchlist(list)) = store.get(&[Key::Watchlist]).await?.into_iter().next() {
+            targets.extend(list.targets.iter().map(|target| target.id().clone()));
+        }
+        let targets = Arc::new(targets);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&targets)));
+        Ok(targets)
+    }
+}
+
+/// Stores the reports of jobs.
+pub struct RecordJob<'a, St, Cl> {
+    /// The database.
+    pub store: &'a St,
+    /// The clock.
+    pub clock: &'a Cl,
+    /// The list of targets.
+    pub known: &'a KnownTargets,
+}
+
+impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
+    /// Handles one report. Reports may arrive late, twice and out of order.
+    pub async fn run(&self, report: &JobReport) -> Disposition {
+        match self.record(report).await {
+            Ok(()) => Disposition::Done,
+            Err(error) => {
+                warn!(job = report.job.id.0, repository = %report.job.repository, %error, "the report of a job was not stored");
+                error.into()
+            }
+        }
+    }
+
+    async fn record(&self, report: &JobReport) -> Result<(), StoreError> {
+        let JobReport { job, completed, enterprise } = report;
+        let known = self.known.read(self.store, self.clock).await?;
+        let Some(target) = home(job, enterprise.as_ref(), &known) else {
+            debug!(job = job.id.0, repository = %job.repository, "no target has the runners of this job");
+            return Ok(());
+        };
+        let (key, ended) =
+            (Key::Job(target.clone(), job.id), Key::Marker(Subject::Target(target.clone()), number_of(job)));
+        let found = self.store.get(&[key, ended]).await?;
+        if found.iter().any(|item| matches!(item, Item::Marker(_))) {
+            return Ok(());
+        }
+        if *completed {
+            return end(self.store, self.clock, &target, job).await;
+        }
+        let stored = found.iter().find_map(|item| if let Item::Job(item) = item { Some(&item.job) } else { None });
+        if let Some(job) = Job::after(stored, job.clone(), self.clock.now()) {
+            let _ = self.store.put(vec![Put::replacing(Item::Job(JobItem { target, job }))]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The target that a job belongs to: its repository if that is monitored, else the organization, else the
+/// enterprise.
+fn home(job: &Job, enterprise: Option<&Target>, known: &BTreeSet<TargetId>) -> Option<TargetId> {
+    let organization = Target::organization(job.repository.owner()).ok();
+    let candidates = [Some(&job.repository), organization.as_ref(), enterprise];
+    candidates.into_iter().flatten().map(Target::id).find(|id| known.contains(*id)).cloned()
+}
+
+/// The number of the marker that a job has ended. Its number alone could be that of a check by hand.
+fn number_of(job: &Job) -> u64 {
+    (fnv(&format!("job {}", job.id.0)) >> 1).max(1)
+}
+
+/// Forgets a job, for good: a late report of it is ignored.
+async fn end(store: &impl Store, clock: &impl Clock, target: &TargetId, job: &Job) -> Result<(), StoreError> {
+    let marker = Marker {
+        subject: Subject::Target(target.clone()),
+        number: number_of(job),
+        nonce: clock.random(),
+        at: clock.now(),
+    };
+    let _ = store.put(vec![Put::replacing(Item::Marker(marker))]).await?;
+    store.delete(&[Key::Job(target.clone(), job.id)]).await
+}
+
+/// A target's stored jobs.
+pub async fn read_jobs(store: &impl Store, target: &TargetId) -> Result<Vec<Job>, StoreError> {
+    let items = store.list(&Query::Jobs { target: target.clone() }).await?;
+    Ok(items.into_iter().filter_map(|item| if let Item::Job(item) = item { Some(item.job) } else { None }).collect())
+}
+
+/// The jobs of all targets that wait for a runner at `now`, by queue, the oldest first. For people: it reads every target.
+pub async fn waiting_jobs(store: &impl Store, now: Timestamp) -> Result<Vec<(Target, Queue)>, StoreError> {
+    let mut all = Vec::new();
+    for target in watched(store).await? {
+        let jobs = read_jobs(store, target.id()).await?;
+        let waiting: Vec<JobId> = jobs.iter().filter(|job| job.is_waiting(now)).map(|job| job.id).collect();
+        if waiting.is_empty() {
+            continue;
+        }
+        let own = records::read_fleet(store, &target).await?.fleet.runners;
+        let elsewhere = runners_elsewhere(store, &target).await;
+        let runners: Vec<&Runner> = own.iter().chain(&elsewhere).collect();
+        let queues = waiting_queues(&jobs, &waiting, &runners, now);
+        all.extend(queues.into_iter().map(|queue| (target.clone(), queue)));
+    }
+    all.sort_by_key(|(_, queue)| queue.waiting.since);
+    Ok(all)
+}
+
+/// Reads a target's jobs, asks GitHub about those that wait too long, and stores what it answers.
+pub(super) async fn jobs_seen(
+    (store, source, clock): (&impl Store, &impl RunnerSource, &impl Clock),
+    target: &Target,
+    policy: &TargetPolicy<'_>,
+) -> JobsSeen {
+    let mut jobs = match read_jobs(store, target.id()).await {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            warn!(target_id = %target, %error, "the waiting jobs could not be read: the next check reads them again");
+            return JobsSeen::Unknown;
+        }
+    };
+    let now = clock.now();
+    let waiting = overdue(&jobs, now, |labels| policy.queue_threshold(labels));
+    let is_any = !waiting.is_empty();
+    let running = jobs.iter().filter(|job| is_asked_while_running(job, now)).take(ASKED_WHILE_RUNNING);
+    let asked: Vec<Job> = waiting.into_iter().take(ASKED_WHEN_OVERDUE).chain(running).cloned().collect();
+    let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
+    for job in asked {
+        let answer = source.job(&job.repository, job.id).await;
+        let settled = match answer {
+            Ok(JobAnswer::Ended) => {
+                jobs.retain(|known| known.id != job.id);
+                end(store, clock, target.id(), &job).await
+            }
+            Ok(JobAnswer::Open(answer)) => {
+                let workflow = answer.workflow.or_else(|| job.workflow.clone());
+                let answer = Job { workflow, queued_at: job.queued_at, ..answer };
+                if answer.state == JobState::Queued {
+                    confirmed.push(job.id);
+                }
+                let is_changed = answer.state != job.state || answer.runner != job.runner;
+                jobs.iter_mut().filter(|known| known.id == job.id).for_each(|known| known.clone_from(&answer));
+                let item = JobItem { target: target.id().clone(), job: answer };
+                if is_changed { store.put(vec![Put::replacing(Item::Job(item))]).await.map(drop) } else { Ok(()) }
+            }
+            Err(failure) if failure.fault == Fault::Forbidden && job.state == JobState::Queued => {
+                // The reports alone say that it waits. Saying nothing would be worse than saying what is not confirmed.
+                confirmed.push(job.id);
+                refusal.get_or_insert_with(|| failure.to_string());
+                Ok(())
+            }
+            Err(failure) => {
+                info!(target_id = %target, job = job.id.0, %failure, "GitHub did not answer about a job");
+                if failure.fault.is_shared() {
+                    break;
+                }
+                Ok(())
+            }
+        };
+        if let Err(error) = settled {
+            warn!(target_id = %target, job = job.id.0, %error, "GitHub's answer about a job was not stored");
+        }
+    }
+    if let Some(refusal) = &refusal {
+        warn!(target_id = %target, refusal, "GitHub does not say whether jobs still wait; the credential needs Actions: read");
+    }
+    let elsewhere = if is_any { runners_elsewhere(store, target).await } else { Vec::new() };
+    JobsSeen::Seen { jobs, confirmed, elsewhere, is_unconfirmed: refusal.is_some() }
+}
+
+/// Whether a running job is asked about in this check: each about once an hour, not all in the same check.
+fn is_asked_while_running(job: &Job, now: Timestamp) -> bool {
+    let window = now.epoch_secs().div_euclid(RUNNING_WINDOW.as_secs().cast_signed()).unsigned_abs();
+    let since = job.started_at.unwrap_or(job.queued_at);
+    job.state != JobState::Queued
+        && now.since(since) >= RUNNING_WINDOW
+        && job.id.0 % RUNNING_WINDOWS == window % RUNNING_WINDOWS
+}
+
+/// The runners of a repository's organization, which may serve its jobs.
+async fn runners_elsewhere(store: &impl Store, target: &Target) -> Vec<Runner> {
+    if target.kind() != TargetKind::Repository {
+        return Vec::new();
+    }
+    let Ok(organization) = Target::organization(target.owner()) else { return Vec::new() };
+    match records::read_fleet(store, &organization).await {
+        Ok(stored) => stored.fleet.runners,
+        Err(error) => {
+            debug!(target_id = %target, %error, "the organization's runners could not be read");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Workflow jobs: what is stored of reports, and what is notified of those that wait.
+
+use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, WaitReason};
+use monitor_domain::observation::{Failure, Fault};
+use monitor_domain::outage::Outage;
+use monitor_domain::time::Timestamp;
+
+use super::*;
+use crate::messages::JobReport;
+use crate::records;
+use crate::stages::{KnownTargets, RecordJob, read_jobs, waiting_jobs};
+
+/// Runner 1 has the label gpu.
+fn installation<S: Store>(store: &S, status: Status) -> Installation<'_, S> {
+    let mut this = Installation::hasty(store);
+    this.check.jobs = true;
+    let labels = vec!["self-hosted".to_owned(), "gpu".to_owned()];
+    this.source.set(&web(), vec![ObservedRunner { labels, ..runner(1, status) }, runner(2, Status::Idle)]);
+    this
+}
+
+fn job(id: u64, queued_at: Timestamp) -> Job {
+    Job {
+        id: JobId(id),
+        repository: web(),
+        workflow: Some("Nightly".to_owned()),
+        name: format!("train-{id}"),
+        url: format!("https://github.com/acme/web/actions/runs/1/job/{id}"),
+        labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
+        state: JobState::Queued,
+        queued_at,
+        runner: None,
+        started_at: None,
+    }
+}
+
+impl<S: Store> Installation<'_, S> {
+    async fn report(&self, job: Job, completed: bool) {
+        let report = JobReport { job, completed, enterprise: None };
+        let read = JobReport::to_json(&report);
+        assert!(matches!(crate::messages::ChecksMessage::from_json(&read),
+            Ok(crate::messages::ChecksMessage::Report(read)) if *read == report));
+        let stage = RecordJob { store: &self.store, clock: &self.clock, known: &KnownTargets::default() };
+        assert_eq!(stage.run(&report).await, Disposition::Done);
+    }
+
+    /// GitHub says the same of a job as its reports.
+    async fn queue(&self, id: u64) -> Job {
+        let job = job(id, self.clock.now());
+        self.source.set_job(job.id, Ok(JobAnswer::Open(job.clone())));
+        self.report(job.clone(), false).await;
+        job
+    }
+
+    async fn check_after(&self, minutes: u32) -> Vec<Notification> {
+        self.clock.advance(MINUTE * minutes);
+        self.check(&web()).await;
+        self.notify_all().await
+    }
+
+    async fn stored_jobs(&self) -> Vec<(u64, JobState)> {
+        let jobs = read_jobs(&self.store, web().id()).await.unwrap_or_else(|error| panic!("{error}"));
+        jobs.into_iter().map(|job| (job.id.0, job.state)).collect()
+    }
+}
+
+fn waiting(notified: &[Notification]) -> &Outage {
+    match notified {
+        [Notification { items, .. }] => match &items[..] {
+            [NotificationItem::JobsWaiting { queues }] if queues.len() == 1 => &queues[0],
+            items => panic!("{items:?}"),
+        },
+        notified => panic!("{notified:?}"),
+    }
+}
+
+async fn started<S: Store>(store: &S, status: Status) -> Installation<'_, S> {
+    let this = installation(store, status);
+    this.tick().await;
+    this.check(&web()).await;
+    this.notify_all().await;
+    this
+}
+
+pub(super) async fn jobs_that_wait_are_notified_once_with_the_reason_and_again_when_they_are_taken<S: Store>(
+    store: &S,
+) {
+    let this = started(store, Status::Busy).await;
+    let first = this.queue(1).await;
+    assert_eq!(this.check_after(5).await, [], "not for long enough");
+    this.queue(2).await;
+    let notified = this.check_after(5).await;
+    let queue = waiting(&notified);
+    let Some(found) = &queue.waiting else { panic!("{queue:?}") };
+    assert_eq!((found.count, found.since, found.jobs.len()), (2, first.queued_at, 2));
+    assert!(matches!(found.reason, WaitReason::Busy { runners: 1, offline: 0, .. }), "{found:?}");
+    assert_eq!(queue.started_at, first.queued_at);
+    let listed = waiting_jobs(store, this.clock.now()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(listed.len(), 1);
+    assert_eq!(this.check_after(5).await, [], "once");
+
+    let running = |job: Job| Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..job };
+    this.report(running(first.clone()), false).await;
+    assert_eq!(this.check_after(1).await, [], "the second waits too long as well");
+    this.report(running(job(2, first.queued_at)), false).await;
+    let notified = this.check_after(5).await;
+    let [Notification { items, .. }] = &notified[..] else { panic!("{notified:?}") };
+    assert!(matches!(&items[..], [NotificationItem::JobsTaken { queues }] if !queues[0].is_open()), "{items:?}");
+    let outages = records::read_outages(store, web().id()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(outages.iter().all(|outage| !outage.is_open()), "{outages:?}");
+    let fleet = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet;
+    assert!(fleet.queues.is_empty(), "it is forgotten");
+}
+
+pub(super) async fn a_report_that_was_lost_alarms_nobody<S: Store>(store: &S) {
+    let this = started(store, Status::Offline).await;
+    let job = this.queue(1).await;
+    this.source.set_job(job.id, Ok(JobAnswer::Ended));
+    assert_eq!(this.check_after(11).await, [], "its end was not reported");
+    assert_eq!(this.stored_jobs().await, []);
+    this.report(job.clone(), false).await;
+    assert_eq!(this.stored_jobs().await, [], "a late report does not bring it back");
+
+    let taken = this.queue(2).await;
+    let running = Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..taken };
+    this.source.set_job(running.id, Ok(JobAnswer::Open(running.clone())));
+    assert_eq!(this.check_after(11).await, [], "its start was not reported");
+    assert_eq!(this.stored_jobs().await, [(2, JobState::InProgress)]);
+    this.report(running, true).await;
+    assert_eq!(this.stored_jobs().await, []);
+}
+
+pub(super) async fn reports_arrive_in_any_order_and_only_of_targets_that_are_monitored<S: Store>(store: &S) {
+    let this = started(store, Status::Offline).await;
+    let queued = job(1, this.clock.now());
+    let running = Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..queued.clone() };
+    this.report(running.clone(), false).await;
+    this.report(queued.clone(), false).await;
+    assert_eq!(this.stored_jobs().await, [(1, JobState::InProgress)]);
+    this.report(running.clone(), true).await;
+    this.report(running, false).await;
+    assert_eq!(this.stored_jobs().await, [], "an end is final");
+    let elsewhere = Job { repository: repository("other"), ..job(3, this.clock.now()) };
+    this.report(elsewhere, false).await;
+    assert_eq!(this.stored_jobs().await, []);
+}
+
+pub(super) async fn what_github_does_not_confirm_is_notified_as_such_and_not_at_all_while_github_fails<S: Store>(
+    store: &S,
+) {
+    let this = started(store, Status::Idle).await;
+    let job = this.queue(1).await;
+    this.source.set_job(job.id, Err(Failure::new(Fault::Service, "GitHub does not answer")));
+    assert_eq!(this.check_after(11).await, []);
+    this.source.set_job(job.id, Err(Failure::new(Fault::Forbidden, "the credential needs `Actions: read`")));
+    let notified = this.check_after(5).await;
+    let Some(found) = &waiting(&notified).waiting else { panic!("{notified:?}") };
+    assert!(found.is_unconfirmed);
+    assert!(matches!(&found.reason, WaitReason::Idle { runners: 1, name } if name == "runner-1"), "{found:?}");
+}
+
+pub(super) async fn queues_of_a_monitor_without_jobs_are_forgotten<S: Store>(store: &S) {
+    let mut this = started(store, Status::Offline).await;
+    this.queue(1).await;
+    assert_eq!(this.check_after(11).await.len(), 1);
+    this.check.jobs = false;
+    let notified = this.check_after(5).await;
+    assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
+    let fleet = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet;
+    assert!(fleet.queues.is_empty());
+}

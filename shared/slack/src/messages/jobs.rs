@@ -1,0 +1,195 @@
+//! Queues in which jobs wait too long for a runner.
+
+use monitor_domain::jobs::{JobName, WaitReason, WaitingJobs};
+use monitor_domain::outage::{Ending, Outage};
+use monitor_domain::time::{Timestamp, spoken_duration};
+
+use super::detail::labels;
+use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
+use crate::document::{Line, Mark, Section};
+
+/// The most queues named in a title.
+const QUEUES_IN_TITLE: usize = 2;
+/// The most labels of a queue in a sentence.
+const LABELS: usize = 10;
+
+impl MessageBuilder<'_> {
+    pub(super) fn jobs_waiting(&self, queues: &[Outage]) -> Section {
+        self.waiting(queues, Mark::Alarm, |queue, waiting| queue.confirmed_at.since(waiting.since))
+    }
+
+    pub(super) fn jobs_still_waiting(&self, queues: &[Outage], raised_at: Timestamp) -> Section {
+        self.waiting(queues, Mark::Warning, |_, waiting| raised_at.since(waiting.since))
+    }
+
+    fn waiting(
+        &self,
+        queues: &[Outage],
+        mark: Mark,
+        waited: impl Fn(&Outage, &WaitingJobs) -> std::time::Duration,
+    ) -> Section {
+        let of = |queue: &Outage| queue.waiting.as_deref().cloned();
+        let mut title = Line::default();
+        for (index, queue) in queues.iter().take(QUEUES_IN_TITLE).enumerate() {
+            let Some(waiting) = of(queue) else { continue };
+            title = if index > 0 { title.text("; ") } else { title };
+            title = title.text(format!("{waiting} for ")).and(labels(&queue.labels, 4));
+        }
+        if queues.len() > QUEUES_IN_TITLE {
+            title = title.text(format!("; {} more", counted(queues.len() - QUEUES_IN_TITLE, "queue", "queues")));
+        }
+        let section = part(mark, title);
+        let [queue] = queues else {
+            let item = |queue: &Outage| {
+                let Some(waiting) = of(queue) else { return Line::default().name(&queue.runner_name) };
+                labels(&queue.labels, LABELS)
+                    .text(format!(": {waiting}, the first since "))
+                    .at(waiting.since)
+                    .text(". ")
+                    .and(reason(&waiting.reason))
+            };
+            let first = queues.iter().filter_map(of).map(|waiting| waiting.since).min().unwrap_or_default();
+            return Section {
+                brief: Line::of(" since ").at(first).text("."),
+                lead: Line::of("No runner takes them. The first has waited since ").at(first).text("."),
+                items: queues.iter().take(MAX_ITEMS).map(item).collect(),
+                total: queues.len(),
+                ..section
+            };
+        };
+        let Some(waiting) = of(queue) else { return section };
+        let lasted = spoken_duration(waited(queue, &waiting));
+        let oldest = if waiting.count == 1 { "It has waited " } else { "The oldest has waited " };
+        let lead = Line::of(format!("{oldest}{lasted} for a runner with ")).and(labels(&queue.labels, LABELS));
+        let unconfirmed = match waiting.is_unconfirmed {
+            true => " GitHub does not confirm this: the credential lacks the permission `Actions: read`.",
+            false => "",
+        };
+        Section {
+            brief: Line::of(" since ").at(waiting.since).text(". ").and(reason(&waiting.reason)),
+            lead: lead.text(" (since ").at(waiting.since).text("). ").and(reason(&waiting.reason)).text(unconfirmed),
+            items: waiting.jobs.iter().map(job_item).collect(),
+            total: usize::try_from(waiting.count).unwrap_or(usize::MAX),
+            advice: self.what_helps(&waiting.reason).into_iter().collect(),
+            ..section
+        }
+    }
+
+    /// What a person can do about it.
+    fn what_helps(&self, reason: &WaitReason) -> Option<Line> {
+        Some(match reason {
+            WaitReason::NoRunner { .. } => {
+                Line::of("Register a runner with these labels, or correct `runs-on` of the workflow.")
+            }
+            WaitReason::Idle { .. } => {
+                Line::of("Check in the settings of its runner group that the repository may use it.")
+            }
+            WaitReason::Busy { .. } => Line::of("Add runners if this happens often."),
+            WaitReason::VersionEnded { .. } => Line::of("Update the runners."),
+            WaitReason::Offline { .. } => Line::of("See which they are: ").command("/runner-status LABEL").text("."),
+        })
+    }
+
+    pub(super) fn jobs_taken(&self, queues: &[Outage]) -> Section {
+        let ended = |queue: &&Outage| queue.ending != Some(Ending::NoLongerMonitored);
+        let are_taken = queues.iter().all(|queue| ended(&queue));
+        let all: Vec<&Outage> = queues.iter().collect();
+        let mut title = Line::of(if are_taken { "Jobs no longer wait for " } else { "No longer monitored: jobs for " });
+        for (index, queue) in all.iter().take(QUEUES_IN_TITLE).enumerate() {
+            title = if index > 0 { title.text("; ") } else { title };
+            title = title.and(labels(&queue.labels, 4));
+        }
+        if all.len() > QUEUES_IN_TITLE {
+            title = title.text(format!("; {} more", counted(all.len() - QUEUES_IN_TITLE, "queue", "queues")));
+        }
+        let longest = all.iter().map(|queue| lasted(queue)).max().unwrap_or_default();
+        let item = |queue: &&Outage| {
+            labels(&queue.labels, LABELS)
+                .text(format!(": {}, since ", spoken_duration(lasted(queue))))
+                .at(queue.started_at)
+        };
+        let mark = if are_taken { Mark::Good } else { Mark::Info };
+        Section {
+            brief: Line::of(format!(" after {}.", spoken_duration(longest))),
+            lead: match &all[..] {
+                [one] => Line::of("The oldest had waited since ")
+                    .at(one.started_at)
+                    .text(format!(" ({}).", spoken_duration(longest))),
+                _ => Line::of(format!("The longest wait was {}.", spoken_duration(longest))),
+            },
+            items: if all.len() > 1 { all.iter().take(MAX_ITEMS).map(item).collect() } else { Vec::new() },
+            total: if all.len() > 1 { all.len() } else { 0 },
+            ..part(mark, title)
+        }
+    }
+
+    /// An earlier message about queues, updated.
+    pub(super) fn live_queues(&self, queues: &[Outage]) -> Section {
+        let (open, over): (Vec<Outage>, Vec<Outage>) = queues.iter().cloned().partition(Outage::is_open);
+        if open.is_empty() { self.jobs_taken(&over) } else { self.jobs_waiting(&open) }
+    }
+}
+
+fn lasted(queue: &Outage) -> std::time::Duration {
+    queue.resolved_at.unwrap_or(queue.confirmed_at).since(queue.started_at)
+}
+
+pub(super) fn job_item(job: &JobName) -> Line {
+    let line = Line::default().name(&job.name).text(" in ").name(&place(&job.repository)).text(", since ");
+    let line = line.at(job.queued_at);
+    if job.url.is_empty() { line } else { line.text(" · ").link("open", job.url.clone()) }
+}
+
+/// Why no runner takes the jobs, as a sentence.
+pub(super) fn reason(reason: &WaitReason) -> Line {
+    match reason {
+        WaitReason::NoRunner { nearest: None } => Line::of("No registered runner has all of these labels."),
+        WaitReason::NoRunner { nearest: Some((name, missing)) } => {
+            Line::of("No registered runner has all of these labels; ")
+                .name(name)
+                .text(" lacks only ")
+                .name(missing)
+                .text(".")
+        }
+        WaitReason::Offline { runners: 1, since } => {
+            Line::of("The only runner with these labels has been offline since ").at(*since).text(".")
+        }
+        WaitReason::Offline { runners, since } => {
+            Line::of(format!("All {runners} runners with these labels are offline, the last since "))
+                .at(*since)
+                .text(".")
+        }
+        WaitReason::VersionEnded { runners, version, ended_at } => {
+            let whose = if *runners == 1 { "the only runner" } else { "all runners" };
+            Line::of("GitHub gives no more jobs to the version of ")
+                .text(format!("{whose} with these labels: "))
+                .name(version)
+                .text(" ended on ")
+                .on(*ended_at)
+                .text(".")
+        }
+        WaitReason::Busy { runners, offline, since } => {
+            let line = match runners {
+                1 if *offline == 0 => Line::of("The only runner with these labels has been busy since "),
+                1 => Line::of("The only online runner with these labels has been busy since "),
+                _ => Line::of(format!("All {runners} online runners with these labels are busy, the first since ")),
+            };
+            let rest = match offline {
+                0 => ".".to_owned(),
+                1 => "; 1 more is offline.".to_owned(),
+                more => format!("; {more} more are offline."),
+            };
+            line.at(*since).text(rest)
+        }
+        WaitReason::Idle { runners, name } => {
+            let line = Line::default().name(name);
+            match runners {
+                1 => line.text(" has these labels and is idle: its runner group may not be open to the repository."),
+                more => line.text(format!(
+                    " and {} have these labels and are idle: their runner group may not be open to the repository.",
+                    counted(more - 1, "other", "others")
+                )),
+            }
+        }
+    }
+}
