@@ -63,6 +63,8 @@ unit: tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed 
 openapi: tests/openapi/node_modules/.package-lock.json tests/web-api/node_modules/.package-lock.json .tools/schemathesis/installed ## The fake GitHub and the client against GitHub's own description, the API against ours
 	node tests/openapi/check.mjs
 	node tests/openapi/mock.mjs cargo test $(WHOLE) --test examples
+	cargo build --quiet $(WHOLE) --example webhooks
+	node tests/openapi/webhooks.mjs target/debug/examples/webhooks
 	cargo build --quiet $(WHOLE) --bin runner-monitor
 	node tests/web-api/check.mjs target/debug/runner-monitor .tools/schemathesis/bin/schemathesis
 

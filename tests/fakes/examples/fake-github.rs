@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use monitor_fakes::github::{APP_PUBLIC_KEY_DER, Fault, RunnerSpec, State, Strikes};
+use monitor_fakes::github::{APP_PUBLIC_KEY_DER, Fault, Job, RunnerSpec, State, Strikes};
 use monitor_fakes::{FakeGitHub, wall_clock_ms};
 
 /// Runners of the enterprise: more than GitHub's largest page.
@@ -75,6 +75,7 @@ fn seeded() -> State {
     for number in 0..40 {
         state.add_target(&format!("acme/service-{number:02}"));
     }
+    state.set_job("acme/web", 42, Job::queued("train", &["self-hosted", "gpu"], wall_clock_ms()));
     state.install_app(1, "acme");
     state.install_app(1, "jo");
 
