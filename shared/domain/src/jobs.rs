@@ -265,7 +265,7 @@ fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, V
 
 /// The jobs that have waited for `threshold` of their labels or longer, the oldest first: GitHub is asked about each
 /// before anybody is notified.
-pub fn overdue<'j>(jobs: &'j [Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&'j Job> {
+pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&Job> {
     let is_overdue = |job: &&Job| job.is_waiting(now) && now.since(job.queued_at) >= threshold(&job.labels);
     let mut overdue: Vec<&Job> = jobs.iter().filter(is_overdue).collect();
     overdue.sort_by_key(|job| (job.queued_at, job.id));
