@@ -191,9 +191,9 @@ bench: ## All measurements as a table, target/bench.json and target/bench.md; BE
 	cargo build --release $(WHOLE) --bin runner-monitor --bin bench
 	target/release/bench --functions target/release $(BENCH)
 
-capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of virtual time in nine ways, and 2 real minutes; half an hour
-	cargo build --release $(WHOLE) --bin capacity
-	target/release/capacity
+capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of virtual time in nine ways; half an hour on one processor
+	cargo build --release $(WHOLE) --bin monitor-simulation
+	target/release/monitor-simulation --capacity
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, compared with the official JavaScript client
 	node tests/stately/clients/bench.mjs

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-pub mod capacity;
 mod running;
 mod world;
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod capacity;
 pub mod dynamodb;
 mod events;
 pub mod faults;

@@ -2,6 +2,7 @@
 
 mod many;
 mod trace;
+mod ways;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -42,6 +43,12 @@ struct Arguments {
     /// Try one in this many pairs of awaits
     #[arg(long, default_value_t = 1, requires = "crash_points", value_parser = clap::value_parser!(u32).range(1..))]
     each_pair: u32,
+    /// Play a large fleet against GitHub's rate limits in nine ways, and check that no request exceeds them
+    #[arg(long)]
+    capacity: bool,
+    /// Only the ways whose names contain this
+    #[arg(long, requires = "capacity")]
+    only: Option<String>,
     /// Start no new scenario after this many seconds
     #[arg(long)]
     for_secs: Option<u64>,
@@ -93,6 +100,9 @@ fn main() -> anyhow::Result<()> {
     }
     if arguments.crash_points {
         return many::crash_points(arguments.store, arguments.each_pair, arguments.jobs());
+    }
+    if arguments.capacity {
+        return ways::capacity(&arguments);
     }
     let mut seeds = arguments.known()?;
     seeds.extend(arguments.from..arguments.from + arguments.seeds);

@@ -86,7 +86,7 @@ pub(crate) fn run(scenario: &Scenario, twice: bool) -> anyhow::Result<Result> {
 
 /// Processes the items on several threads and passes the results to `take` in order. Stops when `take` or `goes_on`
 /// returns `false`.
-fn in_order<I: Sync, R: Send>(
+pub(crate) fn in_order<I: Sync, R: Send>(
     items: &[I],
     jobs: usize,
     goes_on: impl Fn() -> bool + Sync,

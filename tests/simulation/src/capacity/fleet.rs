@@ -3,10 +3,11 @@
 use monitor_fakes::FakeGitHub;
 use monitor_fakes::github::{APP_PUBLIC_KEY_DER, RunnerSpec, State};
 
-use super::{INTERVAL, START_MS, Scenario};
-use crate::TOKEN;
+use super::{INTERVAL, Load, START_MS};
 
-/// The GitHub App of scenarios that use one.
+/// The token of loads without a GitHub App.
+pub(super) const TOKEN: &str = "capacity-token";
+/// The GitHub App of loads that use one.
 pub(super) const APP_ID: u64 = 77;
 /// Runners of each target.
 const RUNNERS: usize = 2;
@@ -16,36 +17,36 @@ const STATUS_CHANGES: u64 = 10;
 const STRIDE: u64 = 2_654_435_761;
 
 /// The name of a target, by its number.
-pub(super) fn name(scenario: &Scenario, number: usize) -> String {
-    format!("acme-{}/app-{}", number / scenario.targets, number % scenario.targets)
+pub(super) fn name(load: &Load, number: usize) -> String {
+    format!("acme-{}/app-{}", number / load.targets, number % load.targets)
 }
 
 /// The number of targets of all credentials.
-pub(super) fn total(scenario: &Scenario) -> usize {
-    scenario.credentials * scenario.targets
+pub(super) fn total(load: &Load) -> usize {
+    load.credentials * load.targets
 }
 
 /// GitHub at the start: every runner is online and idle.
-pub(super) fn github(scenario: &Scenario) -> State {
+pub(super) fn github(load: &Load) -> State {
     let mut github = State::new();
-    if scenario.app {
+    if load.app {
         github.add_app(APP_ID, APP_PUBLIC_KEY_DER);
     } else {
         github.add_token(TOKEN);
-        github.set_hourly_limit(TOKEN, scenario.hourly_limit);
+        github.set_hourly_limit(TOKEN, load.hourly_limit);
     }
-    github.limits.points_per_minute = scenario.per_minute.into();
-    for number in 0..total(scenario) {
-        let name = name(scenario, number);
+    github.limits.points_per_minute = load.per_minute.into();
+    for number in 0..total(load) {
+        let name = name(load, number);
         github.add_target(&name);
         for runner in 0..RUNNERS {
             github.add_runner(&name, RunnerSpec::new(&format!("runner-{runner}")));
         }
     }
-    if scenario.app {
-        for account in 0..scenario.credentials {
+    if load.app {
+        for account in 0..load.credentials {
             let installation = github.install_app(APP_ID, &format!("acme-{account}"));
-            github.set_installation_hourly_limit(installation, scenario.hourly_limit);
+            github.set_installation_hourly_limit(installation, load.hourly_limit);
         }
     }
     github
@@ -53,7 +54,7 @@ pub(super) fn github(scenario: &Scenario) -> State {
 
 /// The changes, spread evenly over each interval.
 pub(super) struct Fleet {
-    scenario: Scenario,
+    load: Load,
     changes: u64,
     /// How many targets change at all.
     changing: u64,
@@ -63,19 +64,19 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let total = total(scenario) as u64;
-        let an_interval = (total * scenario.changing / 1_000).max(1);
-        let changing = if scenario.same { an_interval } else { total };
+    pub(super) fn new(load: &Load) -> Self {
+        let total = total(load) as u64;
+        let an_interval = (total * load.changing / 1_000).max(1);
+        let changing = if load.same { an_interval } else { total };
         let every_us =
             i64::try_from(INTERVAL.as_micros()).unwrap_or(i64::MAX) / i64::try_from(an_interval).unwrap_or(1);
-        Self { scenario: scenario.clone(), changes: 0, changing, every_us, next_change_ms: START_MS }
+        Self { load: load.clone(), changes: 0, changing, every_us, next_change_ms: START_MS }
     }
 
     pub(super) fn change_until(&mut self, now_ms: i64, github: &FakeGitHub) {
         while self.next_change_ms <= now_ms {
-            let number = (self.changes % self.changing).wrapping_mul(STRIDE) % total(&self.scenario) as u64;
-            let name = name(&self.scenario, usize::try_from(number).unwrap_or(0));
+            let number = (self.changes % self.changing).wrapping_mul(STRIDE) % total(&self.load) as u64;
+            let name = name(&self.load, usize::try_from(number).unwrap_or(0));
             let is_status = self.changes.is_multiple_of(STATUS_CHANGES);
             let mut state = github.state();
             let runners = state.runners(&name);

@@ -1,4 +1,4 @@
-//! Counters of a scenario, and their result.
+//! Counters while a load is played, and their result.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,15 @@ use monitor_domain::target::{Target, TargetId};
 use monitor_domain::time::Timestamp;
 use monitor_fakes::github::{Counters, Endpoint};
 use monitor_pipeline::stages::{CheckEnding, CheckReport, ScheduleReport};
-use serde::Serialize;
 
 use super::INTERVAL;
 
 /// Ticks in four hours.
 const SETTLED_AFTER_TICKS: u64 = 48;
 
-/// Counters of a running scenario.
+/// Counters while a load is played.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     seen_at: BTreeMap<TargetId, Option<Timestamp>>,
     /// The time between two successful checks of a target, in milliseconds.
     gaps_ms: Vec<u32>,
@@ -35,12 +34,9 @@ pub struct Tally {
     throttled_jobs: Vec<(u64, usize)>,
 }
 
-/// The result of a scenario.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The result of a load.
+#[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Simulated time, in hours.
-    pub hours: f64,
     /// Requests to GitHub.
     pub requests: u64,
     /// Requests answered with 200.
@@ -131,13 +127,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn outcome(
-        &self,
-        counters: &Counters,
-        most_in_a_minute: u64,
-        start: Timestamp,
-        end: Timestamp,
-    ) -> Outcome {
+    pub(super) fn outcome(&self, counters: &Counters, most_in_a_minute: u64, end: Timestamp) -> Outcome {
         let mut gaps_ms = self.gaps_ms.clone();
         gaps_ms.extend(self.seen_at.values().flatten().map(|seen_at| in_ms(end.since(*seen_at))));
         gaps_ms.sort_unstable();
@@ -148,7 +138,6 @@ impl Tally {
             |ticks| self.throttled_jobs.iter().filter(move |(tick, _)| *tick > ticks).map(|(_, jobs)| *jobs);
         let whole: u64 = self.gaps_ms.iter().map(|ms| u64::from(*ms)).sum();
         Outcome {
-            hours: end.since(start).as_secs_f64() / 3_600.0,
             requests: counters.requests,
             answered_200: counters.ok,
             answered_304: counters.not_modified,

@@ -19,11 +19,10 @@ use monitor_pipeline::ports::{Clock, Outgoing, QueueError, Sender};
 use monitor_pipeline::stages::{
     Check, CheckEnding, CheckSettings, LatestChecks, QuotaEstimators, Schedule, ScheduleSettings,
 };
-use tokio::time::Instant;
 
-use super::fleet::{self, APP_ID};
-use super::{INTERVAL, Outcome, Scenario, Tally};
-use crate::TOKEN;
+use super::fleet::{self, APP_ID, TOKEN};
+use super::tally::Tally;
+use super::{INTERVAL, Load, Outcome, START_MS};
 
 /// The most messages that a poller receives at once.
 pub(super) const BATCH: usize = 10;
@@ -36,21 +35,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Virtual time, or real time that starts at a virtual moment.
+/// Virtual time: none passes while a stage runs.
 #[derive(Clone)]
-pub(super) struct VirtualClock {
-    now_ms: Arc<AtomicI64>,
-    began: Option<Instant>,
-}
+pub(super) struct VirtualClock(Arc<AtomicI64>);
 
 impl VirtualClock {
     pub(super) fn set(&self, now_ms: i64) {
-        self.now_ms.store(now_ms, Ordering::SeqCst);
+        self.0.store(now_ms, Ordering::SeqCst);
     }
 
-    pub(super) fn now_ms(&self) -> i64 {
-        let passed = self.began.map_or(Duration::ZERO, |began| began.elapsed());
-        self.now_ms.load(Ordering::SeqCst) + i64::try_from(passed.as_millis()).unwrap_or(0)
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -71,12 +66,12 @@ impl Clock for VirtualClock {
 type Waiting = BinaryHeap<Reverse<(i64, u64, String)>>;
 
 /// A standard queue: without strict order, with occasional delays and double deliveries.
-pub(super) struct SimulatedQueue {
+pub(super) struct LateQueue {
     clock: VirtualClock,
     waiting: Mutex<(Waiting, Chance)>,
 }
 
-impl SimulatedQueue {
+impl LateQueue {
     pub(super) fn next_visible_ms(&self) -> Option<i64> {
         lock(&self.waiting).0.peek().map(|Reverse((visible_ms, ..))| *visible_ms)
     }
@@ -91,7 +86,7 @@ impl SimulatedQueue {
     }
 }
 
-impl Sender for SimulatedQueue {
+impl Sender for LateQueue {
     async fn send(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
         let now_ms = self.clock.now_ms();
         let mut waiting = lock(&self.waiting);
@@ -109,8 +104,8 @@ impl Sender for SimulatedQueue {
     }
 }
 
-/// Discards state-change messages: the notifier is not simulated.
-pub(super) struct Discard;
+/// Discards state-change messages: there is no notifier.
+struct Discard;
 
 impl Sender for Discard {
     async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
@@ -122,7 +117,7 @@ impl Sender for Discard {
 pub(super) struct Installation {
     pub(super) github: FakeGitHub,
     pub(super) clock: VirtualClock,
-    pub(super) queue: SimulatedQueue,
+    pub(super) queue: LateQueue,
     store: EmbeddedStore,
     scheduler: GitHub,
     quota_estimators: QuotaEstimators,
@@ -134,42 +129,34 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// Starts the installation. If `latency_ms` (of GitHub) is given, time is real.
-    pub(super) async fn start(
-        scenario: &Scenario,
-        start_ms: i64,
-        latency_ms: Option<u64>,
-    ) -> anyhow::Result<Arc<Self>> {
-        let mut state = fleet::github(scenario);
-        state.latency_ms = latency_ms.unwrap_or(0);
-        let clock =
-            VirtualClock { now_ms: Arc::new(AtomicI64::new(start_ms)), began: latency_ms.map(|_| Instant::now()) };
+    pub(super) async fn start(load: &Load) -> anyhow::Result<Self> {
+        let clock = VirtualClock(Arc::new(AtomicI64::new(START_MS)));
         let its_clock = clock.clone();
-        let github = FakeGitHub::start_with(state, 0, move || its_clock.now_ms()).await?;
-        let client = || client(scenario, &github.base_url(), &clock);
-        let targets = (0..fleet::total(scenario)).map(|number| fleet::name(scenario, number).parse());
+        let github = FakeGitHub::start_with(fleet::github(load), 0, move || its_clock.now_ms()).await?;
+        let client = || client(load, &github.base_url(), &clock);
+        let targets = (0..fleet::total(load)).map(|number| fleet::name(load, number).parse());
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
         let configured: Vec<TargetSpec> = targets.iter().cloned().map(TargetSpec::One).collect();
         let policy = Policy::default();
-        let queue_chance = Chance::new(scenario.seed.wrapping_add(1));
-        Ok(Arc::new(Self {
-            queue: SimulatedQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
+        let queue_chance = Chance::new(load.seed.wrapping_add(1));
+        Ok(Self {
+            queue: LateQueue { clock: clock.clone(), waiting: Mutex::new((BinaryHeap::new(), queue_chance)) },
             store: EmbeddedStore::open_in_memory()?,
             scheduler: client()?,
             quota_estimators: QuotaEstimators::default(),
-            pollers: (0..scenario.pollers).map(|_| client()).collect::<Result<_, _>>()?,
-            forgets: scenario.forgets,
+            pollers: (0..load.pollers).map(|_| client()).collect::<Result<_, _>>()?,
+            forgets: load.forgets,
             schedule_settings: ScheduleSettings {
                 policy: policy.clone(),
                 configured: configured.clone(),
                 interval: INTERVAL,
-                jobs_per_minute: Some(scenario.per_minute),
+                jobs_per_minute: Some(load.per_minute),
             },
             check_settings: CheckSettings { policy, configured, interval: INTERVAL, jobs: false },
             tally: Mutex::new(Tally::of(&targets)),
             github,
             clock,
-        }))
+        })
     }
 
     pub(super) async fn tick(&self) {
@@ -205,15 +192,15 @@ impl Installation {
         .contains(&true)
     }
 
-    pub(super) fn outcome(&self, start: Timestamp, end: Timestamp) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         let state = self.github.state();
-        lock(&self.tally).outcome(state.counters(), state.most_points_in_a_minute(), start, end)
+        lock(&self.tally).outcome(state.counters(), state.most_points_in_a_minute(), self.clock.now())
     }
 }
 
-fn client(scenario: &Scenario, api_url: &str, clock: &VirtualClock) -> anyhow::Result<GitHub> {
+fn client(load: &Load, api_url: &str, clock: &VirtualClock) -> anyhow::Result<GitHub> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let credential = if scenario.app {
+    let credential = if load.app {
         Credential::App { app_id: APP_ID.to_string(), private_key: Secret::new(APP_PRIVATE_KEY_PEM) }
     } else {
         Credential::Token(Secret::new(TOKEN))
