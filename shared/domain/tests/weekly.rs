@@ -22,12 +22,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn moment(text: &str) -> Timestamp {
-    text.parse().unwrap()
+    text.parse().expect("it can be read")
 }
 
 fn faults(json: &str) -> String {
-    let document: PolicyDocument = serde_json::from_str(json).unwrap();
-    let faults = Policy::new(document, &[]).unwrap_err();
+    let document: PolicyDocument = serde_json::from_str(json).expect("JSON");
+    let faults = Policy::new(document, &[]).expect_err("faults");
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -91,7 +91,7 @@ fn target_report(runners: &[(u64, usize)], pools: &[u64]) -> TargetReport {
 }
 
 fn fleet(number: usize) -> Fleet {
-    Fleet::unknown(format!("acme/app-{number:04}").parse::<Target>().unwrap())
+    Fleet::unknown(format!("acme/app-{number:04}").parse::<Target>().expect("a target"))
 }
 
 fn week() -> Span {

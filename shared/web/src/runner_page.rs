@@ -16,7 +16,6 @@ use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
 use crate::text::{counted, one_line, percent};
 use crate::why::why;
-use monitor_pipeline::history::{Stretch, TargetHistory};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_MS: i64 = 86_400_000;

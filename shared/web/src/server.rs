@@ -40,7 +40,6 @@ use crate::runner_page::{Said, days, runner_page};
 use crate::snapshot::{OutageOf, Snapshot, Snapshots};
 use crate::target_page::{OUTAGES, target_page};
 use monitor_pipeline::chat_notes::ChatNotes;
-use monitor_pipeline::history::{TargetHistory, Unobserved};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");

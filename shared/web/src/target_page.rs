@@ -15,7 +15,6 @@ use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
 use crate::text::{ago, counted, one_line, percent};
-use monitor_pipeline::history::{TargetHistory, Utilisation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The times of the table of availability.
