@@ -289,6 +289,7 @@ impl Runner {
             labels: self.labels.clone(),
             status: self.status,
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: self.ephemeral,
             pool: self.pool,
             in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),

@@ -2,6 +2,7 @@
 
 mod check;
 mod latest_checks;
+mod lost_together;
 mod notify;
 mod respond;
 mod schedule;

@@ -127,6 +127,7 @@ mod tests {
             os: "linux".to_owned(),
             version: None,
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: false,
             pool: None,
             labels: Vec::new(),
