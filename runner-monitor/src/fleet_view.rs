@@ -375,6 +375,7 @@ mod tests {
             os: down.os.clone(),
             version: None,
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: false,
             pool: None,
             waiting: None,

@@ -138,6 +138,7 @@ mod tests {
             os: runner.os.clone(),
             version: runner.version.clone(),
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: false,
             pool: None,
             waiting: None,

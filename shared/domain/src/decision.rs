@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::change::{Change, Event};
 use crate::fleet::{Counts, TargetRecord};
-use crate::outage::OutageId;
-use crate::runner::{Health, Runner};
+use crate::outage::{Outage, OutageId, Visibility};
+use crate::runner::{Health, Runner, Status};
 use crate::subject::{Revision, Subject};
 use crate::time::Timestamp;
 
@@ -41,6 +41,11 @@ pub struct Decision {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// Whether an outage that opens began while the target was monitored.
+fn is_new_loss(outage: &Outage) -> bool {
+    outage.status == Status::Offline && outage.visibility != Visibility::Baseline
+}
+
 /// How far the notifier has processed a target's changes, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handled {
@@ -71,6 +76,38 @@ impl Decision {
     /// [`crate::overrides::Overrides`] applied.
     pub fn depends_on_overrides(&self) -> bool {
         self.all_events().any(Event::depends_on_overrides)
+    }
+
+    /// Whether the target has no runner online any more, and a runner went offline in this check. The first check of a
+    /// target does not show when its runners went offline.
+    pub fn loses_all_runners(&self) -> bool {
+        let goes_offline = |event: &Event| matches!(event, Event::StatusChanged { from, to: Status::Offline, .. } if from.is_healthy());
+        self.has_no_runner_online() && self.all_events().any(goes_offline)
+    }
+
+    /// Whether the target has no runner online any more, and an outage opens that is alerted, muted or suppressed.
+    pub fn opens_with_all_runners_offline(&self) -> bool {
+        let opens = |event: &Event| matches!(event, Event::OutageOpened { outage } if is_new_loss(outage));
+        self.has_no_runner_online() && self.all_events().any(opens)
+    }
+
+    fn has_no_runner_online(&self) -> bool {
+        self.before.watched_since.is_some() && self.counts.total > 0 && self.counts.online == 0
+    }
+
+    /// Notes in the outages that open in how many targets of the credential all runners went offline.
+    pub fn note_lost_targets(&mut self, targets: u32) {
+        for change in &mut self.runners {
+            for event in &mut change.events {
+                let Event::OutageOpened { outage } = event else { continue };
+                if is_new_loss(outage) {
+                    outage.lost_targets = Some(targets);
+                    if let Health::Down(down) = &mut change.runner.health {
+                        down.outage.lost_targets = Some(targets);
+                    }
+                }
+            }
+        }
     }
 
     /// All events of the decision, in order.

@@ -26,6 +26,7 @@ mod status;
 pub mod subject;
 pub mod target;
 pub mod time;
+pub mod together;
 pub mod versions;
 pub mod watchlist;
 pub mod weekly;

@@ -101,6 +101,10 @@ pub struct Outage {
     /// When GitHub stopped giving jobs to that version, if that was before the outage: the likeliest reason for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_ended_at: Option<Timestamp>,
+    /// If many targets of the credential lost all of their runners at about the same time: in how many, at least. An
+    /// incident at GitHub is then a likely reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_targets: Option<u32>,
     /// Whether the runner deregisters after one job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,

@@ -321,6 +321,7 @@ impl Runner {
             labels: self.labels.clone(),
             status: self.status,
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: self.ephemeral,
             pool: self.pool,
             waiting: self.waiting.clone(),

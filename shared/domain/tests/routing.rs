@@ -45,6 +45,7 @@ fn outage(runner: u64) -> Outage {
         os: "linux".to_owned(),
         version: None,
         version_ended_at: None,
+        lost_targets: None,
         ephemeral: false,
         pool: None,
         waiting: None,

@@ -3,6 +3,7 @@
 mod check;
 mod jobs;
 mod latest_checks;
+mod lost_together;
 mod notify;
 mod respond;
 mod schedule;

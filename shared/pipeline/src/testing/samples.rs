@@ -98,6 +98,7 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         os: runner.os.clone(),
         version: runner.version.clone(),
         version_ended_at: None,
+        lost_targets: None,
         ephemeral: false,
         pool: None,
         waiting: None,

@@ -219,6 +219,11 @@ pub(super) fn cause(outages: &[Outage]) -> Line {
         let line = Line::of(format!(" Likely cause{of}: version ")).short_name(version, 30);
         return line.text(" of the runner ended on ").on(at).text(", and GitHub gives it no more jobs.");
     }
+    if let Some(targets) = lost_targets(outages.iter().copied()) {
+        return Line::of(format!(
+            " All runners of at least {targets} targets went offline at about the same time: GitHub may have an incident."
+        ));
+    }
     let never_connected =
         |outage: &&Outage| outage.version.is_none() && outage.last_healthy.is_none() && outage.os == UNKNOWN_OS;
     if outages.iter().all(never_connected) {
@@ -247,6 +252,21 @@ pub(super) fn ended_versions(outages: &[Outage]) -> Line {
     }
 }
 
+/// In how many targets, at least, all runners went offline at about the same time; `None` if that is not known of many.
+fn lost_targets<'a>(outages: impl Iterator<Item = &'a Outage>) -> Option<u32> {
+    outages.filter_map(|outage| outage.lost_targets).max()
+}
+
+/// The other targets as a reason, short enough for the line that a phone shows.
+pub(super) fn elsewhere(outages: &[Outage]) -> Line {
+    match lost_targets(outages.iter()) {
+        Some(targets) if outages.iter().all(|outage| outage.version_ended_at.is_none()) => {
+            Line::of(format!(" All runners of at least {targets} targets went offline: check GitHub's status first."))
+        }
+        _ => Line::default(),
+    }
+}
+
 /// Whether outages began together.
 fn together(outages: &[&Outage]) -> bool {
     let starts = || outages.iter().map(|outage| outage.started_at);
@@ -262,7 +282,18 @@ pub(super) fn what_to_do(outages: &[Outage], all_offline: bool, is_github_com: b
     }
     let outages: Vec<&Outage> = outages.iter().filter(|outage| outage.is_of_runner()).collect();
     let together = together(&outages);
-    if outages.iter().any(|outage| outage.version_ended_at.is_some()) {
+    let has_ended_version = outages.iter().any(|outage| outage.version_ended_at.is_some());
+    if !has_ended_version && lost_targets(outages.iter().copied()).is_some() {
+        let first = Line::of("First check ");
+        let first = if is_github_com {
+            first.link("GitHub's status", "https://www.githubstatus.com".to_owned())
+        } else {
+            first.text("the GitHub server itself")
+        };
+        let then = ". If there is no incident, check what these targets share (network, proxy, power).";
+        return to_do(vec![first.text(then)]);
+    }
+    if has_ended_version {
         let newer =
             Line::of("Install a newer version of the runner: on the host, or in the image that it starts from.");
         advice.push(newer);

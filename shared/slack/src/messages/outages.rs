@@ -9,8 +9,8 @@ use monitor_domain::runner::Status;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 use super::detail::{
-    Moment, began_unseen, cause, consequence, ended_versions, facts, labels, lasted_until, names, runners, since,
-    since_first, system, to_do, what_to_do,
+    Moment, began_unseen, cause, consequence, elsewhere, ended_versions, facts, labels, lasted_until, names, runners,
+    since, since_first, system, to_do, what_to_do,
 };
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
@@ -28,7 +28,12 @@ impl MessageBuilder<'_> {
         };
         let all_offline = self.notification.counts.online == 0;
         Section {
-            brief: Line::of(" ").and(since_first(outages)).text(".").and(ended_versions(outages)).and(consequence),
+            brief: Line::of(" ")
+                .and(since_first(outages))
+                .text(".")
+                .and(ended_versions(outages))
+                .and(elsewhere(outages))
+                .and(consequence),
             advice: what_to_do(outages, all_offline, self.web.is_github_com()),
             ..part
         }

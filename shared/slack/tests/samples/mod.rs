@@ -46,6 +46,7 @@ pub(crate) fn outage(number: u64) -> Outage {
         os: os.to_owned(),
         version: Some("2.329.0".to_owned()),
         version_ended_at: None,
+        lost_targets: None,
         ephemeral: false,
         pool: None,
         waiting: None,
@@ -123,6 +124,8 @@ fn offline() -> Vec<(&'static str, Notification)> {
             "offline_three_of_an_ended_version",
             about("acme/web", 3, of(vec![of_ended_version(1), outage(2), of_ended_version(4)])),
         ),
+        ("offline_one_of_many_targets", about("acme/web", 8, of(vec![of_many_targets(1)]))),
+        ("offline_7_of_many_targets", about("acme/web", 8, of((1..=7).map(of_many_targets).collect()))),
         ("offline_7_of_8", about("acme/web", 7, of(outages(7)))),
         ("offline_2_more", about("acme/web", 5, of(outages(2)))),
     ]
@@ -130,6 +133,10 @@ fn offline() -> Vec<(&'static str, Notification)> {
 
 fn of_ended_version(number: u64) -> Outage {
     Outage { version_ended_at: Some(start().minus(HOUR * 20)), ..outage(number) }
+}
+
+fn of_many_targets(number: u64) -> Outage {
+    Outage { lost_targets: Some(12), ..outage(number) }
 }
 
 /// A pool of which too few runners are online.

@@ -29,6 +29,7 @@ use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::jobs::jobs_seen;
+use crate::stages::lost_together::lost_together;
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
 /// How much of the error about an unreadable item is quoted, in characters.
@@ -332,6 +333,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if decision.depends_on_overrides() {
             let overrides = records::read_overrides(self.store, target.id(), &decision, self.clock).await?;
             decision = reconcile(&fleet, &observation, &policy, &overrides, of_credential, now);
+        }
+        let of_loss = (target, &credential.id);
+        if let Some(targets) = lost_together(self.store, self.clock, of_loss, &decision).await {
+            decision.note_lost_targets(targets);
         }
         let ending = match &observation.outcome {
             Outcome::Complete { .. } if decision.is_empty() => CheckEnding::Seen(Counts::of(&fleet.runners)),

@@ -157,6 +157,7 @@ mod tests {
             os: "linux".to_owned(),
             version: None,
             version_ended_at: None,
+            lost_targets: None,
             ephemeral: false,
             pool: None,
             waiting: None,

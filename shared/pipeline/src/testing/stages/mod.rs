@@ -5,6 +5,7 @@ mod checking;
 mod clock;
 mod commits;
 mod edits;
+mod incidents;
 mod jobs;
 mod notifying;
 mod overrides;
@@ -178,6 +179,8 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
+    Box::pin(incidents::outages_of_many_targets_at_once_say_so(&make().await)).await;
+    Box::pin(incidents::a_target_counts_once_and_only_while_it_is_recent(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_once_whatever_ticks(&make().await)).await;
     Box::pin(weekly::a_week_before_the_first_check_is_not_reported(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_up_to_a_day_late(&make().await)).await;
