@@ -50,6 +50,19 @@ impl Player<'_> {
             What::Abandon { target, runner } => {
                 world.alter(now_ms, *target, runner, |runner| runner.online = false);
             }
+            What::Incident { for_ms } => {
+                let mut lost = Vec::new();
+                for target in 0..TARGETS.len() {
+                    let online = world.runners(target).iter().filter(|runner| runner.online);
+                    lost.extend(online.map(|runner| (target, runner.name.clone())));
+                }
+                for (target, runner) in &lost {
+                    world.alter(now_ms, *target, runner, |runner| runner.online = false);
+                }
+                for (target, runner) in lost {
+                    machine.at(now_ms + for_ms, Wake::Back(target, runner));
+                }
+            }
             What::Work { target, runner } => {
                 world.alter(now_ms, *target, runner, |runner| runner.busy = runner.online && !runner.busy);
             }

@@ -71,6 +71,8 @@ pub enum What {
     Mute { scope: Muted, for_ms: i64, unmute_ms: Option<i64> },
     /// A runner has another version from now on: the one with this index in [`VERSIONS`].
     Update { target: usize, runner: String, version: usize },
+    /// GitHub has an incident: it reports every runner offline for a while.
+    Incident { for_ms: i64 },
     /// A runner goes offline for good. GitHub removes it 14 days later, unless it is online in between.
     Abandon { target: usize, runner: String },
     /// A person acknowledges all notified open outages of the first target, from this one on, that has any.
@@ -153,6 +155,7 @@ impl fmt::Display for Operation {
                 write!(f, "{runner} of {} has version {}", name(target), VERSIONS[*version])
             }
             What::Abandon { target, runner } => write!(f, "{runner} of {} goes offline for good", name(target)),
+            What::Incident { for_ms } => write!(f, "GitHub reports every runner offline for {} min", minutes(for_ms)),
             What::Acknowledge { target } => {
                 write!(
                     f,
@@ -279,6 +282,12 @@ impl Scenario {
         self.operations.sort_by_key(|operation| operation.at_ms);
         let chance = &mut Chance::new(self.seed ^ 0x3ee7);
         let hours = (busy_ms / HOUR_MS).clamp(1, WEEK_HOURS).unsigned_abs();
+        for _ in 0..chance.below(2) {
+            let at_ms = moment(chance);
+            let for_ms = minutes(40, 60, chance).min(busy_ms - at_ms);
+            self.operations.push(Operation { at_ms, what: What::Incident { for_ms } });
+        }
+        self.operations.sort_by_key(|operation| operation.at_ms);
         self.report = (chance.below(3) > 0).then(|| i64::try_from(chance.below(hours)).unwrap_or(0));
         self
     }

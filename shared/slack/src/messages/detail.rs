@@ -258,10 +258,11 @@ fn lost_targets<'a>(outages: impl Iterator<Item = &'a Outage>) -> Option<u32> {
 }
 
 /// The other targets as a reason, short enough for the line that a phone shows.
-pub(super) fn elsewhere(outages: &[Outage]) -> Line {
+pub(super) fn elsewhere(outages: &[Outage], is_github_com: bool) -> Line {
+    let first = if is_github_com { "GitHub's status" } else { "the GitHub server" };
     match lost_targets(outages.iter()) {
         Some(targets) if outages.iter().all(|outage| outage.version_ended_at.is_none()) => {
-            Line::of(format!(" All runners of at least {targets} targets went offline: check GitHub's status first."))
+            Line::of(format!(" All runners of at least {targets} targets went offline: check {first} first."))
         }
         _ => Line::default(),
     }

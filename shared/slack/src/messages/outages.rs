@@ -32,7 +32,7 @@ impl MessageBuilder<'_> {
                 .and(since_first(outages))
                 .text(".")
                 .and(ended_versions(outages))
-                .and(elsewhere(outages))
+                .and(elsewhere(outages, self.web.is_github_com()))
                 .and(consequence),
             advice: what_to_do(outages, all_offline, self.web.is_github_com()),
             ..part

@@ -24,8 +24,13 @@ const ASKED: &str = "a version is asked about once an hour at most, and not agai
 const REMOVAL: &str = "a removal by GitHub is warned of in time, and not without a cause";
 
 /// Promises of a scenario with foresight.
-pub const FORESIGHT_PROMISES: [&str; 4] =
-    ["version that ends", "outage of an ended version", super::pools::POOL_PROMISE, super::weekly::WEEK_PROMISE];
+pub const FORESIGHT_PROMISES: [&str; 5] = [
+    "version that ends",
+    "outage of an ended version",
+    super::pools::POOL_PROMISE,
+    super::weekly::WEEK_PROMISE,
+    super::incidents::INCIDENT_PROMISE,
+];
 /// Promises of one that is long enough for removals.
 pub const REMOVAL_PROMISES: [&str; 2] = ["removal by GitHub that is near", "removal by GitHub"];
 

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod foresight;
+mod incidents;
 mod messages;
 mod overrides;
 mod pools;
@@ -94,6 +95,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all(&list);
     examination.weeks(&records, &list);
+    examination.incidents(&records);
     examination.questions(scenario);
     examination.edits();
     examination.waits(&records);

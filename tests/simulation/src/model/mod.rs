@@ -3,6 +3,7 @@
 
 mod absences;
 mod checks;
+mod incidents;
 mod overrides;
 mod pools;
 mod unseen;
@@ -11,6 +12,7 @@ mod weekly;
 
 pub use absences::Absence;
 pub use checks::{Reading, count_apart};
+pub use incidents::FEWEST_LOST;
 pub use overrides::{Decided, Silence};
 pub use unseen::{Listed, Unseen};
 pub use versions::{REMOVAL_STAGES, STAGES};

@@ -1,0 +1,37 @@
+//! Incidents of GitHub: named as a reason only if many targets had no runner online, and then always.
+
+use super::{Examination, moment};
+use crate::machine::scenario_ms;
+use crate::model::FEWEST_LOST;
+use crate::operations::TARGETS;
+use crate::record::Record;
+
+const CAUSE: &str = "an outage is put down to many targets only if that many had no runner online";
+const FOUND: &str = "an outage of an incident says that many targets lost their runners";
+
+/// The promise of scenarios with an incident.
+pub(super) const INCIDENT_PROMISE: &str = "incident of GitHub";
+
+impl Examination<'_> {
+    /// Checks what the outages say about other targets.
+    pub(super) fn incidents(&mut self, records: &[Record]) {
+        for record in &records[..TARGETS.len()] {
+            for outage in &record.outages {
+                let Some(lost) = outage.lost_targets else { continue };
+                let known = self.model.targets_without_runners(scenario_ms(outage.confirmed_at));
+                if (lost as usize) < FEWEST_LOST || lost as usize > known {
+                    let at = moment(scenario_ms(outage.confirmed_at));
+                    self.found(CAUSE, format!("{} at {at}: {lost} targets, but {known}: {outage:?}", record.subject));
+                }
+            }
+        }
+        for (places, (from_ms, until_ms)) in self.model.incidents() {
+            self.promised(INCIDENT_PROMISE);
+            let outages = places.iter().flat_map(|place| &records[*place].outages);
+            let mut begun = outages.filter(|outage| (from_ms..=until_ms).contains(&scenario_ms(outage.started_at)));
+            if !begun.any(|outage| outage.lost_targets.is_some()) {
+                self.found(FOUND, format!("at {}, of the targets {places:?}", moment(from_ms)));
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Times in which GitHub reported every runner offline.
+
+use super::{CHECK_MS, Model, TICK_MS, next_tick};
+use crate::operations::{HOUR_MS, MINUTE_MS, What};
+use crate::world::{Answered, Truth};
+
+/// How long before an outage other targets may have lost their runners.
+const RECENT_MS: i64 = 20 * MINUTE_MS;
+/// The fewest targets that make an incident.
+pub const FEWEST_LOST: usize = 3;
+
+impl Model<'_> {
+    /// In how many targets a check just before `at_ms` listed no permanent runner online.
+    pub fn targets_without_runners(&self, at_ms: i64) -> usize {
+        let is_lost = |answered: Answered| matches!(answered, Answered::List { online: 0, .. });
+        let checks = self.world.checks.iter();
+        let recent = |check_ms: i64| (at_ms - RECENT_MS..=at_ms).contains(&check_ms);
+        checks.filter(|checks| checks.iter().any(|check| recent(check.at_ms) && is_lost(check.answered))).count()
+    }
+
+    /// The incidents that must be recognised: the targets concerned, and when their outages begin.
+    pub fn incidents(&self) -> Vec<(Vec<usize>, (i64, i64))> {
+        let mut incidents = Vec::new();
+        for operation in &self.scenario.operations {
+            let What::Incident { for_ms } = operation.what else { continue };
+            let (at_ms, until_ms) = (operation.at_ms, operation.at_ms + for_ms);
+            let places: Vec<usize> =
+                (0..self.world.checks.len()).filter(|place| self.surely_loses_all(*place, at_ms, until_ms)).collect();
+            if for_ms >= 30 * MINUTE_MS && places.len() >= FEWEST_LOST {
+                incidents.push((places, (at_ms, next_tick(at_ms) + CHECK_MS)));
+            }
+        }
+        incidents
+    }
+
+    /// Whether a target had a runner that was online for long, and has none in between.
+    fn surely_loses_all(&self, place: usize, at_ms: i64, until_ms: i64) -> bool {
+        let of_place = || self.world.history.keys().filter(|(of, _)| *of == place).map(|(_, name)| name);
+        let is_away = |truth: Truth| truth != Truth::Online;
+        self.is_calm(place, at_ms - HOUR_MS, until_ms)
+            && self.was_always_listed(place, (at_ms - HOUR_MS, until_ms), true)
+            && of_place()
+                .any(|name| self.was_always(place, name, (at_ms - HOUR_MS, at_ms - 1), |truth| !is_away(truth)))
+            && of_place().all(|name| !self.is_ever_online(place, name, at_ms + 1, until_ms - 1))
+            && until_ms - at_ms > 2 * TICK_MS
+    }
+
+    fn is_ever_online(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
+        let history = self.world.history.get(&(place, name.to_owned())).map_or(&[][..], Vec::as_slice);
+        let before = history.iter().rev().find(|(at_ms, _)| *at_ms <= from_ms);
+        before.is_some_and(|(_, truth)| *truth == Truth::Online)
+            || history.iter().any(|(at_ms, truth)| (from_ms..=until_ms).contains(at_ms) && *truth == Truth::Online)
+    }
+}
