@@ -428,10 +428,13 @@ impl Derivation {
                 self.unreachable = None;
                 self.flaps.retain(|flaps| flaps.is_over);
                 self.versions.clear();
+                // Nobody knows whether they are still registered.
+                self.returned.clear();
             }
             Event::Dropped { notified: false } => {
                 self.again_since = None;
                 self.versions.clear();
+                self.returned.clear();
             }
             Event::MonitoringStarted => self.again_since = Some(change.observed_at),
             Event::CredentialExpiring { expires_at } => {

@@ -289,6 +289,8 @@ fn a_runner_whose_id_changed_because_its_target_was_dropped_is_the_same_runner()
                 row(&[&gone(2), &[returned(1, true)], &dropped, &gone(4).map(renumbered)])
             }),
             ("removed 21/4; came and went 1/2", row(&[&gone(2), &dropped, &gone(4).map(renumbered)])),
+            // Whether it is still registered is not known any more.
+            ("came and went 1/2", row(&[&gone(2), &[returned(1, true)], &dropped])),
             ("came and went 1/2", row(&[&gone(2), &dropped, &[Event::Registered { runner: renumbered_name }]])),
             ("removed 1/2", row(&[&gone(2), &dropped, &[Event::Registered { runner: name(2) }]])),
             ("flapping 21x8", row(&[&[calm(1, 0, 5, true)], &dropped, &[renumbered(flaps(1, 4, 3))]])),
