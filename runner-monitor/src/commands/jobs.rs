@@ -2,7 +2,6 @@
 
 use clap::Args;
 use monitor_domain::jobs::{Queue, WaitReason};
-use monitor_domain::target::Target;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::waiting_jobs;
 use monitor_telemetry::SystemClock;
