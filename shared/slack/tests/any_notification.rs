@@ -72,6 +72,7 @@ fn outage() -> impl Strategy<Value = Outage> {
                 version,
                 version_ended_at,
                 ephemeral,
+                lost_targets: None,
                 pool,
                 waiting: None,
                 labels,
