@@ -35,7 +35,7 @@ impl Examination<'_> {
                 if !reported.insert(until_ms) {
                     self.found(ONCE, what("it was committed before".to_owned()));
                 }
-                if let Err(why) = self.is_true(report, until_ms, records) {
+                if let Err(why) = self.is_true(report, (until_ms, decided_ms), records) {
                     self.found(TRUE, what(why));
                 }
             }
@@ -61,7 +61,12 @@ impl Examination<'_> {
     }
 
     /// Compares the numbers of a report with the outages that were recorded in the end.
-    fn is_true(&self, report: &WeeklyReport, until_ms: i64, records: &[Record]) -> Result<(), String> {
+    fn is_true(
+        &self,
+        report: &WeeklyReport,
+        (until_ms, decided_ms): (i64, i64),
+        records: &[Record],
+    ) -> Result<(), String> {
         let from_ms = scenario_ms(report.from);
         let count = |places: &[usize], confirmed_by_ms: i64| {
             let outages = places.iter().flat_map(|place| &records[*place].outages);
@@ -75,12 +80,12 @@ impl Examination<'_> {
             of_week.count()
         };
         let all: Vec<usize> = (0..TARGETS.len()).collect();
-        let sure: Vec<usize> = self.model.surely_monitored(until_ms, until_ms + HOUR_MS).collect();
+        let sure: Vec<usize> = self.model.surely_monitored(until_ms, decided_ms).collect();
         // A target that was off the list for a while has no week before that.
         let whole: Vec<usize> = sure
             .iter()
             .copied()
-            .filter(|place| self.model.was_always_listed(*place, (from_ms.max(0), until_ms + HOUR_MS), true))
+            .filter(|place| self.model.was_always_listed(*place, (from_ms.max(0), decided_ms), true))
             .collect();
         let (fewest, most) = (count(&whole, until_ms - HOUR_MS), count(&all, i64::MAX));
         let outages = report.outages as usize;

@@ -1,11 +1,14 @@
 //! Times in which GitHub reported every runner offline.
 
-use super::{CHECK_MS, Model, TICK_MS, next_tick};
-use crate::operations::{HOUR_MS, MINUTE_MS, What};
+use super::{CHECK_MS, Model, next_tick};
+use crate::operations::{MINUTE_MS, What};
 use crate::world::{Answered, Truth};
 
 /// How long before an outage other targets may have lost their runners.
 const RECENT_MS: i64 = 20 * MINUTE_MS;
+/// Within this time an outage that ended before is over, and one that began is confirmed.
+const SETTLED_MS: i64 = 20 * MINUTE_MS;
+const CONFIRMED_MS: i64 = 20 * MINUTE_MS;
 /// The fewest targets that make an incident.
 pub const FEWEST_LOST: usize = 3;
 
@@ -23,26 +26,25 @@ impl Model<'_> {
         let mut incidents = Vec::new();
         for operation in &self.scenario.operations {
             let What::Incident { for_ms } = operation.what else { continue };
-            let (at_ms, until_ms) = (operation.at_ms, operation.at_ms + for_ms);
+            let (at_ms, until_ms) = (operation.at_ms, operation.at_ms + CONFIRMED_MS);
             let places: Vec<usize> =
                 (0..self.world.checks.len()).filter(|place| self.surely_loses_all(*place, at_ms, until_ms)).collect();
-            if for_ms >= 30 * MINUTE_MS && places.len() >= FEWEST_LOST {
+            if for_ms > CONFIRMED_MS && places.len() >= FEWEST_LOST {
                 incidents.push((places, (at_ms, next_tick(at_ms) + CHECK_MS)));
             }
         }
         incidents
     }
 
-    /// Whether a target had a runner that was online for long, and has none in between.
+    /// Whether a target had a runner that was online for a while, and has none until its outages are confirmed.
     fn surely_loses_all(&self, place: usize, at_ms: i64, until_ms: i64) -> bool {
         let of_place = || self.world.history.keys().filter(|(of, _)| *of == place).map(|(_, name)| name);
-        let is_away = |truth: Truth| truth != Truth::Online;
-        self.is_calm(place, at_ms - HOUR_MS, until_ms)
-            && self.was_always_listed(place, (at_ms - HOUR_MS, until_ms), true)
+        let before_ms = at_ms - SETTLED_MS;
+        self.is_calm(place, before_ms, until_ms)
+            && self.was_always_listed(place, (before_ms, until_ms), true)
             && of_place()
-                .any(|name| self.was_always(place, name, (at_ms - HOUR_MS, at_ms - 1), |truth| !is_away(truth)))
-            && of_place().all(|name| !self.is_ever_online(place, name, at_ms + 1, until_ms - 1))
-            && until_ms - at_ms > 2 * TICK_MS
+                .any(|name| self.was_always(place, name, (before_ms, at_ms - 1), |truth| truth == Truth::Online))
+            && of_place().all(|name| !self.is_ever_online(place, name, at_ms + 1, until_ms))
     }
 
     fn is_ever_online(&self, place: usize, name: &str, from_ms: i64, until_ms: i64) -> bool {
