@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
+use monitor_domain::jobs::{JobName, WaitReason, WaitingJobs};
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
@@ -105,7 +106,10 @@ fn unreachable(fault: Fault, detail: &str) -> NotificationItem {
 
 /// Every sample, with its name.
 pub(crate) fn all() -> Vec<(&'static str, Notification)> {
-    [offline(), pools(), foresight(), other_outages(), monitor(), mixed(), extremes()].into_iter().flatten().collect()
+    [offline(), pools(), jobs(), foresight(), other_outages(), monitor(), mixed(), extremes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn offline() -> Vec<(&'static str, Notification)> {
@@ -179,6 +183,63 @@ fn pools() -> Vec<(&'static str, Notification)> {
             "pools_have_enough_again",
             about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![other, over] }]),
         ),
+    ]
+}
+
+/// A queue with this many jobs, of which three are named.
+fn queue(count: u32, reason: WaitReason) -> Outage {
+    let job = |number: u32| JobName {
+        repository: "acme/web".parse().unwrap(),
+        name: format!("Nightly / train-{number}"),
+        url: format!("https://github.com/acme/web/actions/runs/7/job/{number}"),
+        queued_at: start().plus(MINUTE * number),
+    };
+    let jobs = (1..=count.min(3)).map(job).collect();
+    let since = start().plus(MINUTE);
+    let waiting = WaitingJobs { count, since, reason, jobs, is_unconfirmed: false };
+    Outage {
+        runner_name: "queue self-hosted,gpu".to_owned(),
+        labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
+        started_at: since,
+        confirmed_at: start().plus(MINUTE * 13),
+        waiting: Some(Box::new(waiting)),
+        last_healthy: None,
+        in_job: false,
+        ..outage(1)
+    }
+}
+
+fn jobs() -> Vec<(&'static str, Notification)> {
+    let since = start().minus(MINUTE * 7);
+    let offline = || WaitReason::Offline { runners: 3, since };
+    let busy = WaitReason::Busy { runners: 2, offline: 1, since };
+    let nearest = Some(("build-4".to_owned(), "gpu".to_owned()));
+    let ended = WaitReason::VersionEnded { runners: 2, version: "2.330.0".to_owned(), ended_at: start().minus(DAY) };
+    let idle = WaitReason::Idle { runners: 2, name: "build-7".to_owned() };
+    let mut unconfirmed = queue(2, WaitReason::NoRunner { nearest: None });
+    unconfirmed.waiting.as_mut().unwrap().is_unconfirmed = true;
+    let waits = |queues| about("acme/web", 0, vec![NotificationItem::JobsWaiting { queues }]);
+    let over = |reason, ending| {
+        let queue = queue(4, reason);
+        Outage { resolved_at: Some(start().plus(HOUR)), ending: Some(ending), ..queue }
+    };
+    let taken = |queues| about("acme/web", 0, vec![NotificationItem::JobsTaken { queues }]);
+    let still = NotificationItem::JobsStillWaiting { queues: vec![queue(4, offline())], raised_at: start().plus(DAY) };
+    vec![
+        ("jobs_wait_for_offline_runners", waits(vec![queue(4, offline())])),
+        ("jobs_wait_for_busy_runners", waits(vec![queue(1, busy.clone())])),
+        ("jobs_wait_for_no_such_runner", waits(vec![queue(2, WaitReason::NoRunner { nearest })])),
+        ("jobs_wait_unconfirmed", waits(vec![unconfirmed])),
+        ("jobs_wait_for_an_ended_version", waits(vec![queue(2, ended)])),
+        ("jobs_wait_although_runners_are_idle", waits(vec![queue(2, idle.clone())])),
+        ("jobs_wait_in_three_queues", waits(vec![queue(4, offline()), queue(1, busy), queue(2, idle)])),
+        ("jobs_still_wait", about("acme/web", 0, vec![still])),
+        ("jobs_taken", taken(vec![over(offline(), Ending::Recovered)])),
+        (
+            "jobs_taken_from_two_queues",
+            taken(vec![over(offline(), Ending::Recovered), over(offline(), Ending::Recovered)]),
+        ),
+        ("jobs_no_longer_monitored", taken(vec![over(offline(), Ending::NoLongerMonitored)])),
     ]
 }
 
