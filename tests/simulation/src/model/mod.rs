@@ -2,6 +2,7 @@
 //! interval of checks and the duration of requests. It does not know how decisions are made.
 
 mod absences;
+mod availability;
 mod checks;
 mod overrides;
 mod pools;
@@ -9,6 +10,7 @@ mod unseen;
 mod versions;
 
 pub use absences::Absence;
+pub use availability::{Sure, SureTime};
 pub use checks::{Reading, count_apart};
 pub use overrides::{Decided, Silence};
 pub use unseen::{Listed, Unseen};
