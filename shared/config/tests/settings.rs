@@ -26,6 +26,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
         ("GITHUB_TOKEN", "ghp_x"),
         ("REPOS", "acme/web"),
         ("SLACK_SIGNING_SECRET", "secret"),
+        ("GITHUB_WEBHOOK_SECRET", "secret"),
         ("STATELYDB_ACCESS_KEY", "key"),
         ("STATELYDB_STORE_ID", "1"),
         ("STATELYDB_SCHEMA_ID", "2"),
@@ -33,7 +34,8 @@ fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingFaults> {
     let names_store = |(name, _): &(&str, &str)| name.starts_with("STATELYDB_") || *name == "DYNAMODB_TABLE";
     let store = variables.iter().any(names_store).then_some(StoreChoice::BySettings);
     let slack_commands = variables.iter().any(|(name, _)| ["SLACK_SIGNING_SECRET", "SLACK_ADMINS"].contains(name));
-    read_with(&[&base, variables].concat(), &HostOptions { store, slack_commands, ..HostOptions::default() })
+    let webhooks = variables.iter().any(|(name, _)| *name == "GITHUB_WEBHOOK_SECRET");
+    read_with(&[&base, variables].concat(), &HostOptions { store, slack_commands, webhooks, ..HostOptions::default() })
 }
 
 fn targets(settings: &Settings) -> Vec<String> {
@@ -232,6 +234,11 @@ fn every_fault_names_its_setting_and_a_hint() {
             "SLACK_SIGNING_SECRET: must be set to answer Slack requests",
             "set SLACK_SIGNING_SECRET",
         ),
+        (
+            &[("GITHUB_WEBHOOK_SECRET", "")],
+            "GITHUB_WEBHOOK_SECRET: must be set to receive reports of workflow jobs",
+            "set GITHUB_WEBHOOK_SECRET",
+        ),
         (&[("SLACK_CHANNEL", "C1")], "SLACK_BOT_TOKEN: must be set together with SLACK_CHANNEL", "set SLACK_BOT_TOKEN"),
         (
             &[("SLACK_BOT_TOKEN", "xoxp-1"), ("SLACK_CHANNEL", "C1")],
@@ -404,7 +411,12 @@ fn the_table_and_the_reader_agree() {
     });
     Settings::read(
         &source,
-        &HostOptions { store: Some(StoreChoice::BySettings), slack_commands: true, ..HostOptions::default() },
+        &HostOptions {
+            store: Some(StoreChoice::BySettings),
+            slack_commands: true,
+            webhooks: true,
+            ..HostOptions::default()
+        },
     )
     .unwrap_err();
     let asked = asked.borrow();
