@@ -107,7 +107,7 @@ impl Stored {
 /// The history of a target, as the page reads it while the monitor runs.
 async fn history_of(store: &impl Store, target: &Target) -> Result<TargetHistory, StoreError> {
     let unobserved = Unobserved::read(store, &StoredMonitor::default(), Timestamp::default()).await?;
-    TargetHistory::read(store, target, &unobserved).await
+    TargetHistory::read(store, target, &unobserved, Timestamp::default()).await
 }
 
 impl SimulatedStore {
