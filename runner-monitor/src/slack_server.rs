@@ -141,7 +141,8 @@ async fn receive<Ch: Chat + 'static, Cl: Clock + Clone + 'static>(
 ) -> Answer {
     let engine = &request_handler.engine;
     if let Some(webhooks) = request_handler.webhooks.as_ref().filter(|_| Webhooks::is_delivery(request.headers())) {
-        return webhooks.receive(&*engine.store, &engine.clock, request, &place).await;
+        // On the heap: what it needs must not make every connection larger.
+        return Box::pin(webhooks.receive(&*engine.store, &engine.clock, request, &place)).await;
     }
     if request.method() != Method::POST {
         return answer(HttpAnswer::of(StatusCode::METHOD_NOT_ALLOWED.as_u16()));

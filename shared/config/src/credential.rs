@@ -18,6 +18,18 @@ pub(crate) fn token(text: &str) -> Result<Secret, Wrong> {
     Err(Wrong::new(what, format!("copy the token alone, for example {}", GITHUB_TOKEN.example)))
 }
 
+/// Reads the secret of a webhook, for which GitHub accepts any text.
+pub(crate) fn webhook_secret(text: &str) -> Result<Secret, Wrong> {
+    if text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Ok(Secret::new(text));
+    }
+    let what = "must be one line of ASCII characters";
+    Err(Wrong::new(
+        what,
+        "set the same secret here and at the webhook, for example the output of `openssl rand -hex 32`",
+    ))
+}
+
 /// Reads an App's id: digits, or the client id, which GitHub accepts as issuer too.
 pub(crate) fn app_id(text: &str) -> Result<String, Wrong> {
     let usable = |b: u8| b.is_ascii_alphanumeric() || b == b'.';

@@ -37,6 +37,7 @@ pub async fn items_of(store: &impl Store, subject: &Subject) -> Result<Vec<Item>
     match subject {
         Subject::Target(target) => {
             items.extend(store.list(&Query::Fleet(target.clone())).await?);
+            items.extend(store.list(&Query::Jobs { target: target.clone() }).await?);
             let outages = store.list(&Query::Outages { target: target.clone(), runner: None }).await?;
             let acknowledgements = outages.iter().filter_map(|item| match item {
                 Item::Outage(item) => Some(Key::Acknowledgement(target.clone(), item.outage.runner_id, item.outage.id)),

@@ -7,7 +7,7 @@ use crate::items::{Item, RunnerItem};
 use crate::ports::StoreError;
 
 /// Every item type that this release knows, by its tag in the JSON.
-const KNOWN_TYPES: [&str; 14] = [
+const KNOWN_TYPES: [&str; 15] = [
     "target",
     "runner",
     "outage",
@@ -22,6 +22,7 @@ const KNOWN_TYPES: [&str; 14] = [
     "acknowledgement",
     "accessToken",
     "marker",
+    "job",
 ];
 
 /// An item's text.
