@@ -236,22 +236,6 @@ async fn two_hundred_open_pages_read_the_store_once() {
     assert_eq!(site.store.lists.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn two_hundred_open_pages_read_the_store_once_for_a_change() {
-    let mut items = vec![record("acme/web"), item("acme/web", healthy(1, "web-1", Status::Idle))];
-    items.extend(ticked(&["acme/web"]));
-    let site = Site::new(items).await;
-    let opened = join_all((0..200).map(|_| site.ask("/events", &[]))).await;
-    let mut events: Vec<_> = opened.into_iter().map(|one| one.into_body().into_data_stream()).collect();
-    join_all(events.iter_mut().map(StreamExt::next)).await;
-    let before = site.store.lists.load(Ordering::SeqCst);
-    let busy = item("acme/web", healthy(1, "web-1", Status::Busy));
-    assert_eq!(site.store.put(vec![Put::replacing(busy)]).await, Ok(PutOutcome::Done));
-    join_all(events.iter_mut().map(StreamExt::next)).await;
-    join_all((0..200).map(|_| site.page("/"))).await;
-    assert_eq!(site.store.lists.load(Ordering::SeqCst) - before, 1);
-}
-
 #[tokio::test]
 async fn an_open_page_receives_each_change_and_nothing_else() {
     let site = site().await;

@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use monitor_domain::target::Target;
-use monitor_domain::time::Timestamp;
 use monitor_dynamodb::DynamoStore;
 use monitor_embedded::store::EmbeddedStore;
-use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
-use monitor_pipeline::records::{StoredFleet, StoredMonitor, read_fleet};
+use monitor_pipeline::records::{StoredFleet, read_fleet};
 use monitor_stately::StatelyStore;
 use monitor_stately_server::State;
 
@@ -93,21 +91,6 @@ impl Stored {
             Self::DynamoDb(rows) => Ok(ready(read_fleet(&dynamodb::direct(rows), target))??),
         }
     }
-
-    /// The history of a target, as the page and the report read it.
-    pub fn history(&self, target: &Target) -> anyhow::Result<TargetHistory> {
-        match self {
-            Self::Embedded(store) => Ok(ready(history_of(&**store, target))??),
-            Self::Stately(server) => Ok(ready(history_of(&stately::direct(server), target))??),
-            Self::DynamoDb(rows) => Ok(ready(history_of(&dynamodb::direct(rows), target))??),
-        }
-    }
-}
-
-/// The history of a target, as the page reads it while the monitor runs.
-async fn history_of(store: &impl Store, target: &Target) -> Result<TargetHistory, StoreError> {
-    let unobserved = Unobserved::read(store, &StoredMonitor::default(), Timestamp::default()).await?;
-    TargetHistory::read(store, target, &unobserved, Timestamp::default()).await
 }
 
 impl SimulatedStore {

@@ -1,6 +1,5 @@
 //! The invariants: the record of a scenario is compared with the model of it.
 
-mod availability;
 mod evidence;
 mod foresight;
 mod incidents;
@@ -91,7 +90,6 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.threads(scenario, record);
         examination.silences(place, record, &changes);
         examination.pools(place, record);
-        examination.availability(place)?;
         examination.foresight(place, record, &changes, &of_credential);
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);

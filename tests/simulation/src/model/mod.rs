@@ -2,7 +2,6 @@
 //! interval of checks and the duration of requests. It does not know how decisions are made.
 
 mod absences;
-mod availability;
 mod checks;
 mod incidents;
 mod overrides;
@@ -12,7 +11,6 @@ mod versions;
 mod weekly;
 
 pub use absences::Absence;
-pub use availability::{Sure, SureTime};
 pub use checks::{Reading, count_apart};
 pub use incidents::FEWEST_LOST;
 pub use overrides::{Decided, Silence};
