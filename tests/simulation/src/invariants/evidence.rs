@@ -53,9 +53,11 @@ impl Examination<'_> {
             if !is_removed && !self.model.was_ever_away(place, &outage.runner_name, from_ms, until_ms) {
                 self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
             }
-            // An ephemeral runner leaves after its job.
+            // An ephemeral runner leaves after its job, but in an incident GitHub reports it offline.
             if bit_of(&outage.runner_name).is_none() {
-                self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
+                if !self.model.is_in_incident(scenario_ms(outage.started_at)) {
+                    self.found(NO_CAUSE, format!("{}: {outage:?}", record.subject));
+                }
                 continue;
             }
             if let Some(fault) = self.began(place, outage).or_else(|| self.ended(place, outage, history)) {

@@ -15,18 +15,21 @@ pub const FEWEST_LOST: usize = 3;
 impl Model<'_> {
     /// In how many targets a check just before `at_ms` listed no permanent runner online.
     pub fn targets_without_runners(&self, at_ms: i64) -> usize {
-        // In an incident GitHub reports every runner offline, whichever of its answers arrived.
-        let is_incident = self.scenario.operations.iter().any(|operation| match operation.what {
-            What::Incident { for_ms } => (operation.at_ms..=operation.at_ms + for_ms + RECENT_MS).contains(&at_ms),
-            _ => false,
-        });
-        if is_incident {
+        if self.is_in_incident(at_ms) {
             return self.world.checks.len();
         }
         let is_lost = |answered: Answered| matches!(answered, Answered::List { online: 0, .. });
         let checks = self.world.checks.iter();
         let recent = |check_ms: i64| (at_ms - RECENT_MS..=at_ms).contains(&check_ms);
         checks.filter(|checks| checks.iter().any(|check| recent(check.at_ms) && is_lost(check.answered))).count()
+    }
+
+    /// Whether GitHub reports every runner offline, or did just before, whichever of its answers arrived.
+    pub fn is_in_incident(&self, at_ms: i64) -> bool {
+        self.scenario.operations.iter().any(|operation| match operation.what {
+            What::Incident { for_ms } => (operation.at_ms..=operation.at_ms + for_ms + RECENT_MS).contains(&at_ms),
+            _ => false,
+        })
     }
 
     /// The incidents that must be recognised: the targets concerned, and when their outages begin.
