@@ -12,7 +12,6 @@ export const OPERATIONS = [
   ["get", "/repos/{owner}/{repo}/actions/runners/{runner_id}"],
   ["get", "/repos/{owner}/{repo}/actions/runners/deprecations/{version}"],
   ["get", "/repos/{owner}/{repo}/actions/jobs/{job_id}"],
-  ["get", "/repos/{owner}/{repo}"],
   ["get", "/orgs/{org}/actions/runners"],
   ["get", "/orgs/{org}/actions/runners/{runner_id}"],
   ["get", "/orgs/{org}/actions/runners/deprecations/{version}"],

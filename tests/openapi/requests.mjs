@@ -26,7 +26,6 @@ export function requests(ids) {
     get("/orgs/acme/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
     get("/enterprises/acme-corp/actions/runners/deprecations/2.337.0", ends(null)),
     get("/repos/acme/web/actions/jobs/42", (body) => body.labels.includes("gpu")),
-    get("/repos/acme/web", (body) => body.full_name === "acme/web"),
     get("/orgs/acme/repos?per_page=100", (body) => body.length === 42),
     get("/orgs/acme/repos?page=2", (body) => body.length === 12),
     get("/users/jo/repos", (body) => body.length === 1),

@@ -2,8 +2,11 @@
 // PROGRAM is the example `webhooks` of the crate monitor-github.
 
 import { spawnSync } from "node:child_process";
-import examples from "@octokit/webhooks-examples";
+import { createRequire } from "node:module";
 import { sign } from "@octokit/webhooks-methods";
+
+// The package is one JSON file.
+const examples = createRequire(import.meta.url)("@octokit/webhooks-examples");
 
 const SECRET = "It's a Secret to Everybody";
 const STATES = { waiting: "held", queued: "queued", in_progress: "inProgress", completed: "inProgress" };
