@@ -21,7 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, warn};
 
 /// The most incomplete requests at a time: far below the 1,024 descriptors that a process has by default.
-const MAX_INCOMPLETE: usize = 128;
+const MAX_INCOMPLETE: usize = 64;
 /// The most bytes that the bodies of all incomplete requests may hold together.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 /// The largest head of a request. Slack's has less than 1 KiB; a proxy adds to it.

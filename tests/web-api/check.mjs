@@ -1,7 +1,7 @@
 // Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM SCHEMATHESIS
 // The JSON Schema of the configuration file is checked as well. Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -188,6 +188,16 @@ async function checkStore() {
     github["/repos/acme/web/actions/runners"] = list("offline");
     await check();
     await run(program, ["acknowledge", "build-1", "--store", store]);
+    // A copy that nothing else has open: a log beside the file would still have all of it.
+    const broken = `${store}-broken`;
+    copyFileSync(store, broken);
+    const unreadable = await serve(program, ["web", "127.0.0.1:0", "--store", broken]);
+    await ask(unreadable.url, "/api/v1/outages");
+    writeFileSync(broken, "not a store");
+    // What was read from the file before is still given for a moment.
+    const until = Date.now() + 30_000;
+    while ((await ask(unreadable.url, "/api/v1/outages")).status === 200 && Date.now() < until) await pause(100);
+    for (const path of PATHS) await expect(503, unreadable.url, `/api/v1/${path}`);
     const { url } = await serve(program, ["web", "127.0.0.1:0", "--store", store]);
     await sendAlerts(url, store, environment, github);
     await askAll(url);
@@ -196,11 +206,6 @@ async function checkStore() {
       SLACK_SIGNING_SECRET: "8f742231b10e8888abcd99yyyzzz85a5",
     });
     for (const path of PATHS) await expect(401, closed.url, `/api/v1/${path}`);
-    writeFileSync(store, "not a store");
-    // What was read from the file before is still given for a moment.
-    const until = Date.now() + 30_000;
-    while ((await ask(url, "/api/v1/outages")).status === 200 && Date.now() < until) await pause(100);
-    for (const path of PATHS) await expect(503, url, `/api/v1/${path}`);
   } finally {
     rmSync(folder, { recursive: true });
   }
