@@ -100,7 +100,7 @@ async fn json_has_the_documented_keys() {
     let page = include_str!("../../../docs/RUNNING.md");
     let rows = page.split("\n## JSON\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows: Vec<&str> = rows.lines().filter(|line| line.starts_with("| `")).collect();
-    assert_eq!(rows.len(), 7);
+    assert_eq!(rows.len(), 8);
     for row in rows {
         let mut cells = row.split('|').map(str::trim).skip(1);
         let (command, keys) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
