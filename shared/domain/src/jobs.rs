@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pool::id_of_labels;
+use crate::pool::{id_of_labels, label_set};
 use crate::runner::Runner;
 use crate::status::{RunnerId, Status};
 use crate::target::Target;
@@ -247,18 +247,10 @@ impl Queue {
     }
 }
 
-/// Labels in an order and a case of their own, by which jobs are counted together.
-fn set_of(labels: &[String]) -> Vec<String> {
-    let mut set: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
-    set.sort();
-    set.dedup();
-    set
-}
-
 /// The jobs by the labels that they ask for, the oldest first.
 fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, Vec<&'j Job>> {
     let mut sets: BTreeMap<Vec<String>, Vec<&Job>> = BTreeMap::new();
-    jobs.for_each(|job| sets.entry(set_of(&job.labels)).or_default().push(job));
+    jobs.for_each(|job| sets.entry(label_set(&job.labels)).or_default().push(job));
     sets.values_mut().for_each(|jobs| jobs.sort_by_key(|job| (job.queued_at, job.id)));
     sets
 }

@@ -64,15 +64,20 @@ impl PoolRule {
     }
 }
 
+/// Labels as a set: in one order and case, each once.
+pub(crate) fn label_set(labels: &[String]) -> Vec<String> {
+    let mut set: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
+    set.sort();
+    set.dedup();
+    set
+}
+
 /// The identity of what is known by its labels, in any order and case; `kind` keeps different things with the same labels
 /// apart.
 pub(crate) fn id_of_labels(kind: &str, labels: &[String]) -> RunnerId {
-    let mut labels: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
-    labels.sort();
-    labels.dedup();
     // FNV-1a. GitHub's ids have eight digits, and JavaScript reads integers below 2^53 exactly.
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = kind.bytes().chain(labels.join(",").bytes()).fold(0xcbf2_9ce4_8422_2325, mix);
+    let hash = kind.bytes().chain(label_set(labels).join(",").bytes()).fold(0xcbf2_9ce4_8422_2325, mix);
     RunnerId((1 << 52) | (hash >> 12))
 }
 

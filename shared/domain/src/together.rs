@@ -9,8 +9,8 @@ pub const LOSSES_NOTED: u32 = 20;
 /// With fewer targets, something that they share is as likely.
 const FEWEST: u32 = 3;
 
-/// Whether so many targets lost all of their runners that it can hardly be due to single hosts: a tenth of the targets
-/// that the credential serves, but at least 3, and 20 are enough.
+/// Whether too many targets lost all of their runners for the cause to be single hosts: a tenth of the targets that the
+/// credential serves, but at least 3, and 20 are enough.
 pub fn are_many(lost: u32, served: u32) -> bool {
     lost >= (served / 10).clamp(FEWEST, LOSSES_NOTED)
 }

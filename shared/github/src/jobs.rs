@@ -138,7 +138,8 @@ struct WireJob {
 impl WireJob {
     /// The job; `None` if its number is not one.
     fn into_job(self, repository: Target, now: Timestamp) -> Option<Job> {
-        let id = JobId(self.id).filter_storable()?;
+        // Ids are stored as signed integers.
+        let id = (1..=i64::MAX.unsigned_abs()).contains(&self.id).then_some(JobId(self.id))?;
         let cut = |text: String| text.chars().take(MAX_NAME).collect::<String>();
         let moment = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
         let state = match &*self.status {
@@ -163,17 +164,6 @@ impl WireJob {
             runner: named(self.runner_name).map(cut),
             started_at: moment(self.started_at).filter(|_| has_started),
         })
-    }
-}
-
-/// Ids are stored as signed integers.
-trait Storable: Sized {
-    fn filter_storable(self) -> Option<Self>;
-}
-
-impl Storable for JobId {
-    fn filter_storable(self) -> Option<Self> {
-        (1..=i64::MAX.unsigned_abs()).contains(&self.0).then_some(self)
     }
 }
 

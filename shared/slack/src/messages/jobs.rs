@@ -70,40 +70,23 @@ impl MessageBuilder<'_> {
             lead: lead.text(" (since ").at(waiting.since).text("). ").and(reason(&waiting.reason)).text(unconfirmed),
             items: waiting.jobs.iter().map(job_item).collect(),
             total: usize::try_from(waiting.count).unwrap_or(usize::MAX),
-            advice: self.what_helps(&waiting.reason).into_iter().collect(),
+            advice: vec![what_helps(&waiting.reason)],
             ..section
         }
     }
 
-    /// What a person can do about it.
-    fn what_helps(&self, reason: &WaitReason) -> Option<Line> {
-        Some(match reason {
-            WaitReason::NoRunner { .. } => {
-                Line::of("Register a runner with these labels, or correct `runs-on` of the workflow.")
-            }
-            WaitReason::Idle { .. } => {
-                Line::of("Check in the settings of its runner group that the repository may use it.")
-            }
-            WaitReason::Busy { .. } => Line::of("Add runners if this happens often."),
-            WaitReason::VersionEnded { .. } => Line::of("Update the runners."),
-            WaitReason::Offline { .. } => Line::of("See which they are: ").command("/runner-status LABEL").text("."),
-        })
-    }
-
     pub(super) fn jobs_taken(&self, queues: &[Outage]) -> Section {
-        let ended = |queue: &&Outage| queue.ending != Some(Ending::NoLongerMonitored);
-        let are_taken = queues.iter().all(|queue| ended(&queue));
-        let all: Vec<&Outage> = queues.iter().collect();
+        let are_taken = queues.iter().all(|queue| queue.ending != Some(Ending::NoLongerMonitored));
         let mut title = Line::of(if are_taken { "Jobs no longer wait for " } else { "No longer monitored: jobs for " });
-        for (index, queue) in all.iter().take(QUEUES_IN_TITLE).enumerate() {
+        for (index, queue) in queues.iter().take(QUEUES_IN_TITLE).enumerate() {
             title = if index > 0 { title.text("; ") } else { title };
             title = title.and(labels(&queue.labels, 4));
         }
-        if all.len() > QUEUES_IN_TITLE {
-            title = title.text(format!("; {} more", counted(all.len() - QUEUES_IN_TITLE, "queue", "queues")));
+        if queues.len() > QUEUES_IN_TITLE {
+            title = title.text(format!("; {} more", counted(queues.len() - QUEUES_IN_TITLE, "queue", "queues")));
         }
-        let longest = all.iter().map(|queue| lasted(queue)).max().unwrap_or_default();
-        let item = |queue: &&Outage| {
+        let longest = queues.iter().map(lasted).max().unwrap_or_default();
+        let item = |queue: &Outage| {
             labels(&queue.labels, LABELS)
                 .text(format!(": {}, since ", spoken_duration(lasted(queue))))
                 .at(queue.started_at)
@@ -111,14 +94,14 @@ impl MessageBuilder<'_> {
         let mark = if are_taken { Mark::Good } else { Mark::Info };
         Section {
             brief: Line::of(format!(" after {}.", spoken_duration(longest))),
-            lead: match &all[..] {
+            lead: match queues {
                 [one] => Line::of("The oldest had waited since ")
                     .at(one.started_at)
                     .text(format!(" ({}).", spoken_duration(longest))),
                 _ => Line::of(format!("The longest wait was {}.", spoken_duration(longest))),
             },
-            items: if all.len() > 1 { all.iter().take(MAX_ITEMS).map(item).collect() } else { Vec::new() },
-            total: if all.len() > 1 { all.len() } else { 0 },
+            items: if queues.len() > 1 { queues.iter().take(MAX_ITEMS).map(item).collect() } else { Vec::new() },
+            total: if queues.len() > 1 { queues.len() } else { 0 },
             ..part(mark, title)
         }
     }
@@ -138,6 +121,21 @@ pub(super) fn job_item(job: &JobName) -> Line {
     let line = Line::default().name(&job.name).text(" in ").name(&place(&job.repository)).text(", since ");
     let line = line.at(job.queued_at);
     if job.url.is_empty() { line } else { line.text(" · ").link("open", job.url.clone()) }
+}
+
+/// What a person can do about it.
+fn what_helps(reason: &WaitReason) -> Line {
+    match reason {
+        WaitReason::NoRunner { .. } => {
+            Line::of("Register a runner with these labels, or correct `runs-on` of the workflow.")
+        }
+        WaitReason::Idle { .. } => {
+            Line::of("Check in the settings of its runner group that the repository may use it.")
+        }
+        WaitReason::Busy { .. } => Line::of("Add runners if this happens often."),
+        WaitReason::VersionEnded { .. } => Line::of("Update the runners."),
+        WaitReason::Offline { .. } => Line::of("See which they are: ").command("/runner-status LABEL").text("."),
+    }
 }
 
 /// Why no runner takes the jobs, as a sentence.
