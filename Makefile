@@ -143,7 +143,7 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 	cargo build --release -q $(WHOLE) --bin instructions
 	target/release/instructions
 
-FUNCTIONS := scheduler poller notifier slack web
+FUNCTIONS := scheduler poller notifier slack hooks web
 
 # On all processors: `sam build` builds one after the other, and then finds them built. That of the page is built by itself, because its
 # dependencies have other features: built together, all would be built again.
@@ -164,7 +164,7 @@ stack: .venv/stack-installed .tools/checkov/installed tests/dynamodb/node_module
 	cargo build --quiet $(WHOLE) --bin deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py statelydb $(STACK)/build $(STACK)/logs target/debug/deployed-stack
 	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-dynamodb target/debug/deployed-stack \
-		scheduled twice_and_out_of_order by_hand slash_command every_metric units_of
+		scheduled twice_and_out_of_order by_hand slash_command every_metric units_of job_that_waits
 	$(PYTHON) tests/e2e/stack/run.py dynamodb $(STACK)/build $(STACK)/logs-ministack target/debug/deployed-stack \
 		--ministack by_hand slash_command
 	$(PYTHON) tests/e2e/stack/local_invoke.py $(STACK)/build/template.yaml

@@ -232,7 +232,7 @@ def packed(folder):
     """Packs made-up programs for each architecture, as the release workflow packs real ones."""
     made, output = folder / "made", folder / "output"
     program = made / "runner-monitor"
-    for name in ("scheduler", "poller", "notifier", "slack", "web"):
+    for name in ("scheduler", "poller", "notifier", "slack", "web", "hooks"):
         (made / name).mkdir(parents=True)
         (made / name / "bootstrap").write_bytes(b"\x7fELF " + name.encode())
     program.write_text('#!/bin/sh\nif [ "$1" = man ]; then echo page > "$2/runner-monitor.1"; else echo "$*"; fi\n', encoding="utf-8")

@@ -31,7 +31,7 @@ import tomllib
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FUNCTIONS = ("scheduler", "poller", "notifier", "slack", "web")
+FUNCTIONS = ("scheduler", "poller", "notifier", "slack", "web", "hooks")
 PACKED = ("LICENSE", ":(glob)*.md", "docs", "infra/slack-app-manifest.yaml", "monitoring", "packaging/README.md",
           "packaging/systemd", "packaging/*.env", "packaging/*.yaml")
 # In compose.yaml and kubernetes.yaml: the image that somebody builds. A release puts the published one in its place.

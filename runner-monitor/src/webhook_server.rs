@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use monitor_github::{MAX_WEBHOOK_BYTES, Secret, WebhookRefusal, WebhookSecret, read_webhook};
+use monitor_github::{MAX_WEBHOOK_BYTES, RefusedDeliveries, Secret, WebhookRefusal, WebhookSecret, read_webhook};
 use monitor_pipeline::messages::JobReport;
 use monitor_pipeline::ports::{Chat, Clock, Store};
 use monitor_pipeline::stages::{Disposition, KnownTargets, RecordJob};
@@ -28,14 +27,14 @@ const STORED_WITHIN: Duration = Duration::from_secs(8);
 pub(crate) struct Webhooks {
     secret: WebhookSecret,
     known: KnownTargets,
-    refused: AtomicU64,
+    refused: RefusedDeliveries,
 }
 
 impl Webhooks {
     /// With the secret that is set at the webhook.
     pub(crate) fn new(secret: &Secret) -> Self {
         let secret = WebhookSecret::new(secret.expose());
-        Self { secret, known: KnownTargets::default(), refused: AtomicU64::default() }
+        Self { secret, known: KnownTargets::default(), refused: RefusedDeliveries::default() }
     }
 
     /// Whether a request claims to be a delivery.
@@ -90,12 +89,8 @@ impl Webhooks {
         }
     }
 
-    /// Refuses a delivery. The first is logged, then every thousandth: a flood must not fill the log.
     fn refuse(&self, refusal: &WebhookRefusal) -> Answer {
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused % 1_000 == 1 {
-            warn!(%refusal, refused, "a delivery of the webhook was refused");
-        }
+        self.refused.note(refusal);
         answer(StatusCode::UNAUTHORIZED)
     }
 }
@@ -133,7 +128,7 @@ impl WebhookServer {
             async move { webhooks.receive(&*engine.store, &engine.clock, request, &place).await }
         };
         connections::serve(listener, stop, answer, || {}).await;
-        let refused = webhooks.refused.load(Ordering::Relaxed);
+        let refused = webhooks.refused.count();
         if refused > 0 {
             info!(refused, "deliveries of the webhook were refused");
         }

@@ -1,4 +1,5 @@
-//! Handles a batch of jobs: checks the target of each one and returns the messages to retry.
+//! Handles a batch of jobs: checks the target of each one, stores the reports of workflow jobs that are among them, and
+//! returns the messages to retry.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,9 +8,9 @@ use monitor_aws::batch::{self, Budget, FailureSink, Record};
 use monitor_aws::metrics::{Metric, Metrics};
 use monitor_domain::cycle::pending_secs;
 use monitor_domain::observation::Fault;
-use monitor_pipeline::messages::{CheckJob, Reason};
+use monitor_pipeline::messages::{CheckJob, ChecksMessage, Reason};
 use monitor_pipeline::ports::{Clock, RunnerSource, Sender, Store};
-use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, Disposition};
+use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, Disposition, KnownTargets, RecordJob};
 use tracing::{Instrument as _, info_span};
 
 /// How many targets are checked at the same time: a whole batch.
@@ -19,6 +20,8 @@ const AT_ONCE: usize = 10;
 pub(crate) struct Batch<'a, St, Gh, Jobs, Changes, Cl, Bs> {
     /// The stage with its ports.
     pub(crate) check: &'a Check<'a, St, Gh, Jobs, Changes, Cl>,
+    /// The list of targets, to which the reports of workflow jobs belong.
+    pub(crate) known: &'a KnownTargets,
     /// Receives the messages that were not handled successfully.
     pub(crate) failure_sink: &'a Bs,
     /// The time that is left for the batch.
@@ -28,7 +31,7 @@ pub(crate) struct Batch<'a, St, Gh, Jobs, Changes, Cl, Bs> {
 }
 
 /// The result of a batch.
-pub(crate) struct Report {
+pub(crate) struct BatchReport {
     /// The answer to Lambda: the messages to retry.
     pub(crate) response: SqsBatchResponse,
     /// The metrics for CloudWatch.
@@ -40,15 +43,19 @@ pub(crate) struct Report {
 impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: FailureSink>
     Batch<'_, St, Gh, Jobs, Changes, Cl, Bs>
 {
-    pub(crate) async fn handle(&self, event: SqsEvent) -> Report {
+    pub(crate) async fn handle(&self, event: SqsEvent) -> BatchReport {
         let metrics = RefCell::new(Metrics::of("poller"));
         for metric in [Metric::ChecksFailed, Metric::ChecksLate, Metric::JobsExpired] {
             metrics.borrow_mut().add(metric, 0);
         }
         let reload_settings = Cell::new(false);
         let check_one = async |record: &Record| {
-            let job = match CheckJob::from_json(&record.body) {
-                Ok(job) => job,
+            let job = match ChecksMessage::from_json(&record.body) {
+                Ok(ChecksMessage::Check(job)) => job,
+                Ok(ChecksMessage::Report(report)) => {
+                    let Check { store, clock, .. } = self.check;
+                    return RecordJob { store: *store, clock: *clock, known: self.known }.run(&report).await;
+                }
                 Err(error) => return Disposition::DeadLetter { reason: error.to_string() },
             };
             let span = info_span!("check", stage = "check", request_id = self.request_id, target_id = %job.target);
@@ -65,7 +72,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock, Bs: 
         let handled = batch::handle(event, self.budget, AT_ONCE, self.failure_sink, check_one).instrument(span).await;
         let mut metrics = metrics.into_inner();
         metrics.add(Metric::MessagesDeadLettered, u64::from(handled.dead_letter));
-        Report { response: handled.response, metrics, reload_settings: reload_settings.get() }
+        BatchReport { response: handled.response, metrics, reload_settings: reload_settings.get() }
     }
 }
 

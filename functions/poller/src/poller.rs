@@ -9,11 +9,11 @@ use monitor_config::{HostOptions, Settings, Source, StoreChoice};
 use monitor_github::GitHub;
 use monitor_http::NetworkStore;
 use monitor_pipeline::ports::Clock as _;
-use monitor_pipeline::stages::{Check, CheckSettings, LatestChecks};
+use monitor_pipeline::stages::{Check, CheckSettings, KnownTargets, LatestChecks};
 use monitor_telemetry::SystemClock;
 use serde_json::Value;
 
-use crate::handler::{Batch, Report};
+use crate::handler::{Batch, BatchReport};
 
 /// The poller with its queues. Its clients are created when they are first needed.
 pub struct Poller {
@@ -23,6 +23,7 @@ pub struct Poller {
     dead_letters: DeadLetters,
     stack: Option<String>,
     latest: LatestChecks,
+    known: KnownTargets,
 }
 
 /// The clients and values built from the settings. The GitHub client remembers request pace, limits and tokens.
@@ -48,10 +49,12 @@ impl Poller {
         };
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let for_store = sdk.clone();
-        let build = move |settings| Ready::of(settings, every, &for_store);
+        // The template sets it if the function `hooks` is deployed too.
+        let receives_jobs = variables.get("RECEIVE_JOBS").as_deref() == Some("true");
+        let build = move |settings| Ready::of(settings, every, receives_jobs, &for_store);
         let reloading_config = ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), read, build);
         let latest = LatestChecks::default();
-        Self { reloading_config, jobs, changes, dead_letters, stack: variables.stack(), latest }
+        Self { reloading_config, jobs, changes, dead_letters, stack: variables.stack(), latest, known: KnownTargets::default() }
     }
 
     /// Handles one invocation.
@@ -64,9 +67,14 @@ impl Poller {
         let check =
             Check { store, source, jobs: &self.jobs, changes: &self.changes, clock, settings, latest: &self.latest };
         let budget = Budget::of(invocation.left(now));
-        let batch =
-            Batch { check: &check, failure_sink: &self.dead_letters, budget, request_id: &invocation.request_id };
-        let Report { response, metrics, reload_settings } = batch.handle(event).await;
+        let batch = Batch {
+            check: &check,
+            known: &self.known,
+            failure_sink: &self.dead_letters,
+            budget,
+            request_id: &invocation.request_id,
+        };
+        let BatchReport { response, metrics, reload_settings } = batch.handle(event).await;
         if reload_settings {
             self.reloading_config.invalidate();
         }
@@ -76,9 +84,9 @@ impl Poller {
 }
 
 impl Ready {
-    fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
+    fn of(settings: Settings, interval: Duration, receives_jobs: bool, sdk: &Sdk) -> Result<Self, Failure> {
         let (github, store) = github_and_store(&settings, sdk)?;
         let Settings { policy, targets: configured, .. } = settings;
-        Ok(Self { github, store, settings: CheckSettings { policy, configured, interval, jobs: false } })
+        Ok(Self { github, store, settings: CheckSettings { policy, configured, interval, jobs: receives_jobs } })
     }
 }

@@ -17,12 +17,12 @@ use monitor_domain::policy::Policy;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
-use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, LatestChecks};
+use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, KnownTargets, LatestChecks};
 use monitor_pipeline::testing::doubles::FaultyStore;
 use monitor_stately_server::{Fault as StoreFault, RpcCode, Trouble};
 use serde_json::{Value, json};
 
-use crate::handler::{Batch, Report, count};
+use crate::handler::{Batch, BatchReport, count};
 
 type Installation = testing::Installation<CheckSettings>;
 
@@ -92,15 +92,16 @@ fn installation() -> Installation {
     this
 }
 
-async fn handle(installation: &Installation, event: SqsEvent) -> Report {
+async fn handle(installation: &Installation, event: SqsEvent) -> BatchReport {
     let Installation { store, source, jobs, changes, clock, settings, notes, .. } = installation;
     let store = &FaultyStore::over(store);
     let check = Check { store, source, jobs, changes, clock, settings, latest: &LatestChecks::default() };
     let budget = Budget::of(Duration::from_secs(60));
-    Batch { check: &check, failure_sink: notes, budget, request_id: "request-1" }.handle(event).await
+    let known = &KnownTargets::default();
+    Batch { check: &check, known, failure_sink: notes, budget, request_id: "request-1" }.handle(event).await
 }
 
-fn failed(report: &Report) -> usize {
+fn failed(report: &BatchReport) -> usize {
     report.response.batch_item_failures.len()
 }
 

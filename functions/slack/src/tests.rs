@@ -169,12 +169,12 @@ async fn the_signer_signs_every_event_as_slack_would() {
     }
     let piped = sign(&["-"], SIGNING_SECRET, &sample("slack-runner-help").to_string());
     assert_eq!(world.invoke(String::from_utf8(piped.stdout).unwrap()).await.unwrap()["statusCode"], 200);
-    for (arguments, secret, said) in [
-        (&["-"][..], "", "SLACK_SIGNING_SECRET must be set"),
-        (&["-"], SIGNING_SECRET, "cannot read - as an event"),
-        (&[], SIGNING_SECRET, "usage"),
+    for (arguments, secret, stdin, said) in [
+        (&["-"][..], "", "{}", "SLACK_SIGNING_SECRET must be set"),
+        (&["-"], SIGNING_SECRET, "{", "cannot read - as an event"),
+        (&[], SIGNING_SECRET, "{}", "usage"),
     ] {
-        let output = sign(arguments, secret, "{");
+        let output = sign(arguments, secret, stdin);
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
     }
 }

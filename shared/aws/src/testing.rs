@@ -33,6 +33,8 @@ pub const PREFIX: &str = "/github-runner-monitor";
 pub const GITHUB_TOKEN: &str = "ghp_planted_old";
 /// The signing secret in SSM.
 pub const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+/// The secret of GitHub's webhook in SSM.
+pub const WEBHOOK_SECRET: &str = "It's a Secret to Everybody";
 /// The queue of check jobs.
 pub const CHECKS: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/checks";
 /// Its dead-letter queue.
@@ -108,6 +110,7 @@ impl World {
             ("repositories", "acme/web"),
             ("slack-webhook", &this.slack.webhook_url()),
             ("slack-signing-secret", SIGNING_SECRET),
+            ("github-webhook-secret", WEBHOOK_SECRET),
             ("statelydb-access-key", STATELYDB_KEY),
             ("statelydb-store-id", &STORE.0.to_string()),
             ("statelydb-schema-id", &STORE.1.to_string()),

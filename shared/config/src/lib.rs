@@ -20,6 +20,7 @@ mod settings;
 mod source;
 mod statelydb;
 mod store;
+mod webhook;
 
 pub use commands::{CommandSettings, signing_secret};
 pub use config_file::{ConfigFile, ConfigFileFaults};
@@ -36,3 +37,4 @@ pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings, wr
 pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;
 pub use store::{StoreChoice, StoreSettings};
+pub use webhook::WebhookSettings;

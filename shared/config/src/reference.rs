@@ -149,7 +149,7 @@ pub(crate) const SLACK_SIGNING_SECRET: Setting = Setting {
 };
 pub(crate) const GITHUB_WEBHOOK_SECRET: Setting = Setting {
     name: "GITHUB_WEBHOOK_SECRET",
-    what: "Secret of the webhook with which GitHub reports workflow jobs. Needed to receive them (`run --webhooks`)",
+    what: "Secret of the webhook with which GitHub reports workflow jobs. Needed to receive them (`run --webhooks`; on AWS the parameter `ReceiveJobs`)",
     secret: true,
     example: "3f9c…",
     default: None,

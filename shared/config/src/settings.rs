@@ -9,7 +9,7 @@ use monitor_domain::target::{TargetError, TargetKind, TargetSpec, Written};
 use monitor_domain::time::parse_duration;
 
 use crate::addresses::{GitHubAddresses, github};
-use crate::credential::{app_id, private_key, token, webhook_secret};
+use crate::credential::{app_id, private_key, token};
 use crate::faults::{SettingFault, SettingFaults, Wrong};
 use crate::lists::{merged, target};
 use crate::misspelt::{Misspelt, misspelt};
@@ -123,10 +123,7 @@ impl Settings {
         let targets = reader.targets(web_url, &host_options.targets);
         let slack = if host_options.without_chat { None } else { reader.slack(&allow_http_hosts) };
         let slack_signing_secret = host_options.slack_commands.then(|| reader.signing_secret()).flatten();
-        let github_webhook_secret = host_options
-            .webhooks
-            .then(|| reader.needed(&GITHUB_WEBHOOK_SECRET, "to receive reports of workflow jobs", webhook_secret))
-            .flatten();
+        let github_webhook_secret = host_options.webhooks.then(|| reader.webhook_secret()).flatten();
         let slack_admins = if host_options.slack_commands { reader.admins(slack.as_ref()) } else { Vec::new() };
         let all = targets.as_ref().map(|targets| [&targets[..], &host_options.targets].concat());
         let policy = reader.policy(all.as_deref(), host_options.every);

@@ -1,5 +1,7 @@
 //! Workflow jobs: as GitHub's API answers about one, and as its webhook reports them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::target::Target;
@@ -9,6 +11,7 @@ use reqwest::Method;
 use ring::hmac;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tracing::warn;
 
 use crate::credential::CredentialState;
 use crate::endpoint::{Endpoint, needed};
@@ -77,6 +80,25 @@ pub enum WebhookRefusal {
     /// It is not what GitHub documents.
     #[error("the delivery cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// The deliveries that a host refused. The first is logged, then every thousandth: a flood must not fill the log.
+#[derive(Debug, Default)]
+pub struct RefusedDeliveries(AtomicU64);
+
+impl RefusedDeliveries {
+    /// Counts one, and logs it if it is its turn.
+    pub fn note(&self, refusal: &WebhookRefusal) {
+        let refused = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused % 1_000 == 1 {
+            warn!(%refusal, refused, "a delivery of the webhook was refused");
+        }
+    }
+
+    /// How many were refused so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What a delivery whose signature was verified reports; `None` if it is not about a job for a runner of one's own.

@@ -30,7 +30,7 @@ mod wire;
 pub use app_key::KeyError;
 pub use client::GitHub;
 pub use endpoint::CredentialKind;
-pub use jobs::{MAX_WEBHOOK_BYTES, WebhookRefusal, WebhookSecret, read_webhook};
+pub use jobs::{MAX_WEBHOOK_BYTES, RefusedDeliveries, WebhookRefusal, WebhookSecret, read_webhook};
 pub use monitor_domain::secret::Secret;
 pub use probe::ProbeReport;
 pub use settings::{Credential, GITHUB_COM, Settings, SettingsError};

@@ -27,7 +27,7 @@ def create(store, aws_url, sqs_url, binaries):
     (`tests/e2e/src/bin/deployed-stack/plan.rs`)."""
     session = boto3.Session("any", "any", region_name=template.REGION)
     client = {name: session.client(name, endpoint_url=aws_url) for name in ("cloudformation", "lambda", "sqs")}
-    given = {"Architecture": template.ARCHITECTURE, "Store": store}
+    given = {"Architecture": template.ARCHITECTURE, "Store": store, "ReceiveJobs": "true"}
     ids = create_stack(client["cloudformation"], given)
     queues = {id_: read_queue(client["sqs"], url) for id_, (kind, url) in ids.items() if kind == "AWS::SQS::Queue"}
     functions = {id_: read_function(client["lambda"], name) for id_, (kind, name) in ids.items()

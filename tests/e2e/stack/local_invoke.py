@@ -43,7 +43,7 @@ ALL_SET = {
     **EXAMPLE, "GITHUB_API_URL": "http://127.0.0.1:9", "SLACK_WEBHOOK": "http://127.0.0.1:9/services/example",
     "STATELYDB_ENDPOINT": "http://127.0.0.1:9",
 }
-SIGNING_SECRET = EXAMPLE["SLACK_SIGNING_SECRET"]
+SECRETS = {name: EXAMPLE[name] for name in ("SLACK_SIGNING_SECRET", "GITHUB_WEBHOOK_SECRET")}
 STORE = ["STATELYDB_STORE_ID", "STATELYDB_SCHEMA_ID", "STATELYDB_ACCESS_KEY"]
 
 
@@ -114,6 +114,14 @@ CASES = [
      "WebFunction", "web-fleet.json", ALL_SET, responds(401, "No session is open")),
     ("opens no session with a link that it did not make",
      "WebFunction", "web-open.json", ALL_SET, responds(403, "not a link of this monitor")),
+    ("names its only setting",
+     "HooksFunction", "hooks-ping.json", NOTHING_SET, names("GITHUB_WEBHOOK_SECRET")),
+    ("accepts a signed delivery that is about no job",
+     "HooksFunction", "hooks-ping.json", ALL_SET, responds(202, "")),
+    ("says that it could not send the report of a job to the queue",
+     "HooksFunction", "hooks-job-queued.json", ALL_SET, responds(503, "")),
+    ("refuses a delivery with another signature",
+     "HooksFunction", "hooks-job-queued.json", {**ALL_SET, "GITHUB_WEBHOOK_SECRET": "another"}, responds(401, "")),
 ]
 
 
@@ -123,8 +131,8 @@ def invoke(template, folder, number, case):
     given.write_text(json.dumps({"Parameters": settings}))
     # Signed with the same script that people use.
     signed = subprocess.run([EVENTS / "sign", EVENTS / event], capture_output=True, text=True, check=True,
-                            env={**os.environ, "SLACK_SIGNING_SECRET": SIGNING_SECRET})
-    sent.write_text(signed.stdout if function == "SlackFunction" else (EVENTS / event).read_text())
+                            env={**os.environ, **SECRETS})
+    sent.write_text((EVENTS / event).read_text() if function == "WebFunction" else signed.stdout)
     command = [SAM, "local", "invoke", function, "--template", template, "--event", sent,
                "--env-vars", given, "--skip-pull-image", "--region", "us-east-1",
                "--parameter-overrides", f"Architecture={ARCHITECTURE}"]

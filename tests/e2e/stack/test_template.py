@@ -401,6 +401,69 @@ class TemplateTest(unittest.TestCase):
         self.assertEqual(permission["Principal"], "apigateway.amazonaws.com")
         self.assertIn("${WebApi}", permission["SourceArn"]["Fn::Sub"])
 
+    # ---- reports of jobs
+
+    def receiving(self, **given):
+        return Stack(ReceiveJobs="true", **given)
+
+    def test_reports_of_jobs_are_off_unless_they_are_asked_for_and_then_add_no_alarm(self):
+        new = set(self.receiving().resources) - set(self.stack.resources)
+        self.assertEqual({id_ for id_ in self.stack.resources if id_.startswith("Hooks")}, set())
+        self.assertTrue(new and all(id_.startswith("Hooks") for id_ in new), new)
+        self.assertNotIn("WebhookUrl", self.stack.template["Outputs"])
+        self.assertEqual(self.receiving().template["Outputs"]["WebhookUrl"]["Value"], {"Fn::Sub": "${HooksApi.ApiEndpoint}/github"})
+        self.assertEqual(set(self.receiving().of_type("AWS::CloudWatch::Alarm")), set(self.stack.of_type("AWS::CloudWatch::Alarm")))
+        for path in ("main", "handler", "hooks"):
+            self.assertNotIn("publish(", text(f"functions/hooks/src/{path}.rs"))
+        for stack, expected in [(self.stack, "false"), (self.receiving(), "true")]:
+            variables = stack.properties("PollerFunction")["Environment"]["Variables"]
+            self.assertEqual(variables["RECEIVE_JOBS"], expected, "without reports no check reads jobs")
+
+    def test_the_function_of_the_reports_is_like_the_others_and_answers_before_github_hangs_up(self):
+        stack = self.receiving()
+        hooks, others = stack.properties("HooksFunction"), stack.properties("NotifierFunction")
+        for same in ("Runtime", "MemorySize", "Architectures", "Handler"):
+            self.assertEqual(hooks[same], others[same], same)
+        variables = hooks["Environment"]["Variables"]
+        self.assertEqual(variables["CHECKS_QUEUE_URL"], ref("ChecksQueue"))
+        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHANGES_QUEUE_URL"}, set(variables))
+        written = template.source()["Resources"]["HooksFunction"]
+        self.assertEqual(written["Properties"]["CodeUri"].strip("./"), "functions/hooks")
+        self.assertEqual(written["Metadata"], {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": "hooks"}})
+        self.assertNotIn("ReservedConcurrentExecutions", hooks)
+        self.assertEqual(self.receiving(ReserveConcurrency="true").properties("HooksFunction")["ReservedConcurrentExecutions"], 5)
+        # GitHub waits for 10 s.
+        self.assertLess(hooks["Timeout"], 10)
+
+    def test_the_function_of_the_reports_may_read_its_secret_and_send_to_one_queue_and_nothing_else(self):
+        secret = f"arn:aws:ssm:{template.REGION}:{template.ACCOUNT}:parameter{PREFIX}/github-webhook-secret"
+        allowed = {("logs:CreateLogStream", json.dumps(arn_of("HooksLogs"))), ("logs:PutLogEvents", json.dumps(arn_of("HooksLogs"))),
+                   ("ssm:GetParameters", json.dumps(secret)), ("sqs:SendMessage", json.dumps(arn_of("ChecksQueue")))}
+        for store in self.allowed_values("Store"):
+            self.assertEqual(self.receiving(Store=store).allowed("HooksFunction"), allowed)
+        key = f"arn:aws:kms:{template.REGION}:{template.ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        encrypted = self.receiving(ParameterKeyArn=key)
+        (decrypt,) = [each for each in encrypted.statements("HooksFunction") if each["Action"] == "kms:Decrypt"]
+        (same,) = [each for each in encrypted.statements("SlackFunction") if each["Action"] == "kms:Decrypt"][:1]
+        self.assertEqual(decrypt, same)
+        (trust,) = encrypted.properties("HooksRole")["AssumeRolePolicyDocument"]["Statement"]
+        self.assertEqual(trust["Condition"], {"StringEquals": {"aws:SourceAccount": template.ACCOUNT}})
+
+    def test_github_reaches_the_function_by_one_route_of_an_api_of_its_own_for_10_000_reports_a_minute(self):
+        stack = self.receiving()
+        paths = stack.properties("HooksApi")["Body"]["paths"]
+        self.assertEqual({path: list(methods) for path, methods in paths.items()}, {"/github": ["post"]})
+        stage = stack.properties("HooksApiApiGatewayDefaultStage")
+        self.assertGreaterEqual(stage["DefaultRouteSettings"]["ThrottlingRateLimit"] * 60, 10_000)
+        line = json.loads(stage["AccessLogSettings"]["Format"])
+        self.assertTrue(all(value.startswith("$context.") for value in line.values()), line)
+        for group in ("HooksLogs", "HooksApiLogs"):
+            self.assertGreater(stack.properties(group)["RetentionInDays"], 0)
+        (permission,) = [each for each in stack.of_type("AWS::Lambda::Permission").values()
+                         if each["FunctionName"] == ref("HooksFunction")]
+        self.assertEqual(permission["Principal"], "apigateway.amazonaws.com")
+        self.assertIn("${HooksApi}", permission["SourceArn"]["Fn::Sub"])
+
     # ---- Slack
 
     def test_slack_reaches_its_function_by_one_route_with_a_rate_limit(self):

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use monitor_aws::testing::{CHECKS_DEAD, GITHUB_TOKEN, PREFIX, World};
+use monitor_domain::jobs::{Job, JobId, JobState};
+use monitor_domain::subject::Revision;
+use monitor_domain::watchlist::Watchlist;
 use monitor_fakes::github::Endpoint;
-use monitor_pipeline::ports::Clock as _;
+use monitor_pipeline::items::Item;
+use monitor_pipeline::keys::Put;
+use monitor_pipeline::messages::JobReport;
+use monitor_pipeline::ports::{Clock as _, PutOutcome, Store as _};
 use monitor_pipeline::records::read_outages;
+use monitor_pipeline::stages::read_jobs;
 use monitor_stately_server::{Fault, Trouble};
 use monitor_telemetry::SystemClock;
 use serde_json::{Value, json};
@@ -170,5 +177,52 @@ async fn log_lines_name_request_and_target_and_no_secret() {
     }
     for event in &own {
         assert!(!event.to_string().contains("planted"), "{event}");
+    }
+}
+
+/// What the function `hooks` puts on the queue about a job that has waited for 20 minutes.
+fn report_of_a_job(has_ended: bool) -> String {
+    let queued_at = SystemClock.now().minus(Duration::from_secs(1_200));
+    let job = Job {
+        id: JobId(42),
+        repository: super::target("acme/web"),
+        workflow: Some("Nightly".to_owned()),
+        name: "train".to_owned(),
+        url: "https://github.com/acme/web/actions/runs/7/job/42".to_owned(),
+        labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
+        state: JobState::Queued,
+        queued_at,
+        runner: None,
+        started_at: None,
+    };
+    let body = JobReport { job, completed: has_ended, enterprise: None }.to_json();
+    let mut event: Value = serde_json::from_str(BY_HAND).unwrap();
+    event["Records"][0]["body"] = body.into();
+    event.to_string()
+}
+
+#[tokio::test]
+async fn a_report_of_a_job_is_stored_and_the_next_check_opens_an_outage_of_its_queue_if_jobs_are_received() {
+    for (variables, outages) in [(&[("RECEIVE_JOBS", "true")][..], 1), (&[("RECEIVE_JOBS", "false")][..], 0), (&[], 0)] {
+        let policy = ("POLICY", r#"{"failureThreshold":1}"#);
+        let world = world(&[variables, &[policy]].concat()).await;
+        let target = super::target("acme/web");
+        let listed = Watchlist { revision: Revision(1), targets: vec![target.clone()], ..Watchlist::default() };
+        assert_eq!(world.store.put(vec![Put::replacing(Item::Watchlist(listed))]).await, Ok(PutOutcome::Done));
+        world.github.state().set_job(
+            "acme/web",
+            42,
+            monitor_fakes::github::Job::queued("train", &["self-hosted", "gpu"], monitor_fakes::wall_clock_ms() - 1_200_000),
+        );
+        assert_eq!(world.invoke(report_of_a_job(false)).await, Ok(json!({"batchItemFailures": []})));
+        assert_eq!(lists(&world), 0, "a report asks GitHub for nothing");
+        assert_eq!(read_jobs(&world.store, target.id()).await.unwrap().len(), 1);
+        // The first check of a target compares with nothing.
+        for _ in 0..2 {
+            world.invoke(recheck()).await.unwrap();
+        }
+        assert_eq!(read_outages(&world.store, target.id()).await.unwrap().len(), outages, "{variables:?}");
+        world.invoke(report_of_a_job(true)).await.unwrap();
+        assert_eq!(read_jobs(&world.store, target.id()).await.unwrap(), []);
     }
 }

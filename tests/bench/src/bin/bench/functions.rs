@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use monitor_access::AccessKeys;
-use monitor_aws::testing::SIGNING_SECRET;
+use monitor_aws::testing::{SIGNING_SECRET, WEBHOOK_SECRET};
 use monitor_domain::secret::Secret;
+use monitor_github::WebhookSecret;
 use monitor_pipeline::ports::Clock as _;
 use monitor_slack::incoming::SigningSecret;
 use monitor_telemetry::SystemClock;
@@ -23,11 +24,12 @@ struct Bounds {
     mebibytes: f64,
 }
 
-const BOUNDS: [Bounds; 5] = [
+const BOUNDS: [Bounds; 6] = [
     Bounds { name: "scheduler", start_ms: 3.0, mebibytes: 7.0 },
     Bounds { name: "poller", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "notifier", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "slack", start_ms: 4.0, mebibytes: 7.0 },
+    Bounds { name: "hooks", start_ms: 4.0, mebibytes: 7.0 },
     Bounds { name: "web", start_ms: 4.0, mebibytes: 7.0 },
 ];
 /// The bound of each function's stripped binary.
@@ -44,6 +46,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, only: &[String], warm: u
             "scheduler" => "Function: scheduler",
             "poller" => "Function: poller",
             "notifier" => "Function: notifier",
+            "hooks" => "Function: hooks",
             "web" => "Function: web",
             _ => "Function: slack",
         });
@@ -111,6 +114,7 @@ fn described(name: &str) -> &'static str {
         "scheduler" => "a tick of 10 targets",
         "poller" => "one job, 5 runners, 304",
         "notifier" => "a state-change message with nothing to notify",
+        "hooks" => "the signed report of a job",
         "web" => "the first page for a reader with a session",
         _ => "a signed /runner-status of one target",
     }
@@ -123,6 +127,7 @@ fn one(function: &mut Function, name: &str) -> anyhow::Result<std::time::Duratio
     let is_expected = match name {
         "scheduler" => answer["targets"] == 10,
         "slack" | "web" => answer["statusCode"] == 200,
+        "hooks" => answer["statusCode"] == 202,
         _ => answer["batchItemFailures"] == json!([]),
     };
     ensure!(is_expected, "{name} answered {answer}");
@@ -134,6 +139,7 @@ fn event(name: &str) -> Value {
         "scheduler" => json!({}),
         "poller" => messages("checks", [&*job(&repository(1))]),
         "notifier" => messages("changes.fifo", [&*json!({"version": 1, "subject": repository(1)}).to_string()]),
+        "hooks" => delivery(),
         "web" => page(),
         _ => command(),
     }
@@ -145,6 +151,15 @@ fn page() -> Value {
         serde_json::from_str(include_str!("../../../../../events/web-fleet.json")).unwrap_or_default();
     let session = AccessKeys::new(&Secret::new(SIGNING_SECRET)).session(1, SystemClock.now());
     event["cookies"] = json!([format!("__Host-runner-monitor={}", session.expose())]);
+    event
+}
+
+/// The report of a job as GitHub signs it.
+fn delivery() -> Value {
+    let text = include_str!("../../../../../events/hooks-job-queued.json");
+    let mut event: Value = serde_json::from_str(text).unwrap_or_default();
+    let signature = WebhookSecret::new(WEBHOOK_SECRET).sign(event["body"].as_str().unwrap_or_default().as_bytes());
+    event["headers"]["x-hub-signature-256"] = signature.into();
     event
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use monitor_aws::host::Invocation;
-use monitor_aws::testing::{self, SIGNING_SECRET};
+use monitor_aws::testing::{self, SIGNING_SECRET, WEBHOOK_SECRET};
 use monitor_aws::{LambdaEnvironment, Sdk};
 use monitor_e2e::TOKEN;
 use monitor_fakes::github::{Limits, RunnerSpec, State};
@@ -106,6 +106,7 @@ impl World {
             ("statelydb-schema-id", "5".to_owned()),
             ("slack-webhook", self.slack.webhook_url()),
             ("slack-signing-secret", SIGNING_SECRET.to_owned()),
+            ("github-webhook-secret", WEBHOOK_SECRET.to_owned()),
             ("policy", policy.to_owned()),
         ]
     }
@@ -136,6 +137,7 @@ impl World {
                 "statelydb-schema-id" => "STATELYDB_SCHEMA_ID",
                 "slack-webhook" => "SLACK_WEBHOOK",
                 "slack-signing-secret" => "SLACK_SIGNING_SECRET",
+                "github-webhook-secret" => "GITHUB_WEBHOOK_SECRET",
                 _ => "POLICY",
             };
             variables.insert(name, value);

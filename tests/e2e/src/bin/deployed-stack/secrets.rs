@@ -14,6 +14,8 @@ pub(crate) const STATELYDB_ACCESS_KEY: &str = "CAISplantedStatelyAccessKey012345
 pub(crate) const WEBHOOK_PATH: &str = "/services/T0FAKE/B0FAKE/plantedWebhookKey0123456";
 /// Slack's signing secret.
 pub(crate) const SIGNING_SECRET: &str = "plantedsigningsecret0123456789ab";
+/// The secret of GitHub's webhook.
+pub(crate) const GITHUB_WEBHOOK_SECRET: &str = "plantedGitHubWebhookSecret0123456789";
 /// The secret key of the AWS credentials.
 pub(crate) const AWS_SECRET_ACCESS_KEY: &str = "plantedAwsSecretAccessKey0123456789abcde";
 
@@ -27,6 +29,7 @@ pub(crate) fn search(folder: &Path) -> anyhow::Result<(usize, usize)> {
         // The secret part of the webhook, in case the address was truncated.
         "plantedWebhookKey",
         SIGNING_SECRET,
+        GITHUB_WEBHOOK_SECRET,
         AWS_SECRET_ACCESS_KEY,
     ];
     let (mut files, mut bytes) = (0, 0);

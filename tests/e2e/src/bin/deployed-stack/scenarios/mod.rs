@@ -4,6 +4,7 @@ mod commands;
 mod costs;
 mod figures;
 mod github;
+mod jobs;
 mod kills;
 mod queues;
 mod schedule;
@@ -67,6 +68,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         queues::all(),
         schedule::all(),
         commands::all(),
+        jobs::all(),
         settings::all(),
         figures::all(),
         costs::all(),

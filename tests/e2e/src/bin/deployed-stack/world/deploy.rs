@@ -86,6 +86,7 @@ impl World {
             ("statelydb-region", "String", "us-east-1"),
             ("slack-webhook", "SecureString", &self.slack.webhook_url()),
             ("slack-signing-secret", "SecureString", secrets::SIGNING_SECRET),
+            ("github-webhook-secret", "SecureString", secrets::GITHUB_WEBHOOK_SECRET),
             ("repositories", "String", &repositories),
             ("github-api-url", "String", &self.github.base_url()),
             ("policy", "String", self.setting.policy),
@@ -196,6 +197,9 @@ impl World {
             ("TZ", ":UTC".to_owned()),
         ];
         environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(receives_jobs) = environment.get_mut("RECEIVE_JOBS") {
+            *receives_jobs = self.setting.receives_jobs.to_string();
+        }
         if let Some(interval) = environment.get_mut("CHECK_INTERVAL_SECS") {
             *interval = self.setting.interval_secs.to_string();
         }

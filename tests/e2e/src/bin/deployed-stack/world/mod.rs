@@ -50,6 +50,8 @@ pub(crate) struct Setting {
     /// How long messages stay invisible, instead of the template's minutes (which `test_template.py` checks). Longer
     /// than an invocation takes.
     pub(crate) visibility_secs: u64,
+    /// The template's parameter `ReceiveJobs`, as the poller sees it.
+    pub(crate) receives_jobs: bool,
 }
 
 impl Default for Setting {
@@ -60,6 +62,7 @@ impl Default for Setting {
             policy: r#"{"failureThreshold":1,"successThreshold":1,"recheckInterval":"10s"}"#,
             interval_secs: 300,
             visibility_secs: 3,
+            receives_jobs: false,
         }
     }
 }
