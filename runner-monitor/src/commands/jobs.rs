@@ -1,11 +1,11 @@
 //! `runner-monitor jobs`: the jobs that wait for a runner, and why.
 
 use clap::Args;
-use monitor_domain::jobs::{Queue, WaitReason};
+use monitor_domain::jobs::Queue;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::waiting_jobs;
 use monitor_telemetry::SystemClock;
-use monitor_web::text::{ago, counted, one_line};
+use monitor_web::text::{ago, counted, one_line, sentence};
 use serde_json::json;
 
 use crate::Outcome;
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
             one_line(&labels.join(", ")),
             minute(waiting.since),
             ago(waiting.since, now),
-            reason(&waiting.reason),
+            sentence(&waiting.reason, minute),
         );
         text += &format!("{}\n", wrapped(&head, 0, width));
         for job in &waiting.jobs {
@@ -66,37 +66,4 @@ pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
     }
     out::print(format_args!("{text}"))?;
     Ok(Outcome::Healthy)
-}
-
-/// Why no runner takes the jobs, as a sentence.
-fn reason(reason: &WaitReason) -> String {
-    match reason {
-        WaitReason::NoRunner { nearest: None } => "No registered runner has all of these labels.".to_owned(),
-        WaitReason::NoRunner { nearest: Some((name, missing)) } => format!(
-            "No registered runner has all of these labels; {} lacks only {}.",
-            one_line(name),
-            one_line(missing)
-        ),
-        WaitReason::Offline { runners, since } => {
-            format!(
-                "{} with these labels offline, the last since {}.",
-                counted(*runners as usize, "runner"),
-                minute(*since)
-            )
-        }
-        WaitReason::VersionEnded { version, ended_at, .. } => {
-            format!("The version of the runners, {}, ended on {}.", one_line(version), minute(*ended_at))
-        }
-        WaitReason::Busy { runners, offline, since } => format!(
-            "{} with these labels busy, the first since {}; {offline} offline.",
-            counted(*runners as usize, "runner"),
-            minute(*since)
-        ),
-        WaitReason::Idle { name, .. } => {
-            format!(
-                "{} has these labels and is idle: its runner group may not be open to the repository.",
-                one_line(name)
-            )
-        }
-    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::reference::of_files;
-use crate::source::Source;
 
 /// Names that people use instead of a setting's own.
 const OTHER_NAMES: [(&str, &[&str]); 9] = [
@@ -34,12 +33,12 @@ impl fmt::Display for Misspelt {
     }
 }
 
-/// Every variable whose name is similar to that of an unset setting.
-pub(crate) fn misspelt(source: &Source<'_>) -> Vec<Misspelt> {
+/// Every variable among `names` that is similar to an unset setting.
+pub(crate) fn misspelt(names: &[String], is_set: impl Fn(&str) -> bool) -> Vec<Misspelt> {
     let known = known();
-    let strange = source.names.iter().filter(|name| !known.contains(name.as_str()));
+    let strange = names.iter().filter(|name| !known.contains(name.as_str()));
     let found = strange.filter_map(|name| Some(Misspelt { given: name.clone(), meant: meant(name, &known)? }));
-    found.filter(|misspelt| source.value(misspelt.meant).is_none()).collect()
+    found.filter(|misspelt| !is_set(misspelt.meant)).collect()
 }
 
 /// The names of all settings.
@@ -67,9 +66,8 @@ mod tests {
     use super::*;
 
     fn of(names: &[&str], set: &[&str]) -> Vec<String> {
-        let mut source = Source::variables(|name| set.contains(&name).then(|| "x".to_owned()));
-        source.names = names.iter().map(|name| (*name).to_owned()).collect();
-        misspelt(&source).iter().map(|one| format!("{} {}", one.given, one.meant)).collect()
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        misspelt(&names, |name| set.contains(&name)).iter().map(|one| format!("{} {}", one.given, one.meant)).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config_file::ConfigFile;
+use crate::misspelt::{Misspelt, misspelt};
 use crate::reference::Setting;
 
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -63,6 +64,11 @@ impl<'a> Source<'a> {
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Its variables that look like misspelt settings.
+    pub(crate) fn misspelt(&self) -> Vec<Misspelt> {
+        misspelt(&self.names, |name| self.value(name).is_some())
     }
 
     pub(crate) fn how_to_set(&self, setting: &Setting) -> String {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::change::{Change, Event};
 use crate::fleet::Fleet;
 use crate::outage::{Ending, Outage};
 use crate::runner::{Health, Runner, RunnerId};
@@ -145,16 +144,6 @@ pub struct TargetReport {
     pub unobserved: Duration,
 }
 
-/// The times in which a subject was not observed, by its changes: failed checks of a target, or gaps of the monitor.
-pub fn gaps(changes: &[Change]) -> impl Iterator<Item = Span> + '_ {
-    let events = changes.iter().flat_map(|change| &change.events);
-    events.filter_map(|event| match event {
-        Event::ReachableAgain { since, until, .. } => Some(Span { from: *since, until: *until }),
-        Event::Unwatched { from, until } => Some(Span { from: *from, until: *until }),
-        _ => None,
-    })
-}
-
 /// What a time was like for a target. `gaps` are the times in which it was not observed; failed checks that last until
 /// now are added here.
 pub fn report(
@@ -197,18 +186,6 @@ pub fn report(
     report.mean_time_to_recovery = durations.iter().sum::<Duration>().checked_div(count);
     report.unobserved = gaps.within(span).length();
     report
-}
-
-/// The times in which runners were not registered, by the changes of their target.
-pub fn absences(changes: &[Change]) -> impl Iterator<Item = (RunnerId, Span)> + '_ {
-    changes.iter().flat_map(|change| {
-        change.events.iter().filter_map(|event| match event {
-            Event::Returned { runner, gone_since, .. } => {
-                Some((runner.id, Span { from: *gone_since, until: change.observed_at }))
-            }
-            _ => None,
-        })
-    })
 }
 
 /// Whether outages of a runner are opened: not of one that the policy ignores, nor of one that never connected.

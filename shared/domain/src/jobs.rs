@@ -1,25 +1,22 @@
-//! Workflow jobs that wait for a runner: what is stored of each, which of them wait too long, and why.
+//! Workflow jobs that wait for a runner: what is stored of each, and of those that ask for the same labels.
 //!
 //! The jobs that ask for the same labels are a queue. A queue whose oldest job has waited too long is stored and evaluated
 //! like a runner that is offline, so that its alerts are muted, routed, reminded of and recorded as those of runners are.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pool::{id_of_labels, label_set};
-use crate::runner::Runner;
-use crate::status::{RunnerId, Status};
+use crate::pool::id_of_labels;
+use crate::status::RunnerId;
 use crate::target::Target;
 use crate::time::Timestamp;
 
 /// GitHub fails a job that no runner has taken for this long:
 /// <https://docs.github.com/en/actions/reference/limits>
 pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
-/// How many jobs of a queue are named in a notification.
-const NAMED_JOBS: usize = 5;
 
 /// The number that GitHub gives a job. A job that is run again has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,27 +106,6 @@ pub enum JobAnswer {
     Ended,
 }
 
-/// What a check saw of its target's jobs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum JobsSeen {
-    /// Jobs are not monitored.
-    #[default]
-    Off,
-    /// They could not be read: nothing changes.
-    Unknown,
-    /// The stored jobs.
-    Seen {
-        /// All that are not completed.
-        jobs: Vec<Job>,
-        /// Those that wait, as GitHub has just said.
-        confirmed: Vec<JobId>,
-        /// The runners of other targets that could take these jobs: those of the organization, for a repository.
-        elsewhere: Vec<Runner>,
-        /// Whether GitHub refused to say so of some: only the reports say that they wait.
-        is_unconfirmed: bool,
-    },
-}
-
 /// A job in a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,6 +175,73 @@ pub enum WaitReason {
     },
 }
 
+/// A part of a sentence. Whoever shows it writes names and times in its own way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// Words.
+    Words(Cow<'static, str>),
+    /// The name of a runner, a label or a version.
+    Name(&'a str),
+    /// A moment, to the minute.
+    At(Timestamp),
+    /// A day.
+    On(Timestamp),
+}
+
+impl WaitReason {
+    /// The reason as a sentence.
+    pub fn sentence(&self) -> Vec<Said<'_>> {
+        use Said::{At, Name, On};
+        let words = |text: &'static str| Said::Words(Cow::Borrowed(text));
+        let built = |text: String| Said::Words(Cow::Owned(text));
+        match self {
+            Self::NoRunner { nearest: None } => vec![words("No registered runner has all of these labels.")],
+            Self::NoRunner { nearest: Some((name, missing)) } => vec![
+                words("No registered runner has all of these labels; "),
+                Name(name),
+                words(" lacks only "),
+                Name(missing),
+                words("."),
+            ],
+            Self::Offline { runners: 1, since } => {
+                vec![words("The only runner with these labels has been offline since "), At(*since), words(".")]
+            }
+            Self::Offline { runners, since } => vec![
+                built(format!("All {runners} runners with these labels are offline, the last since ")),
+                At(*since),
+                words("."),
+            ],
+            Self::VersionEnded { runners, version, ended_at } => {
+                let whose = if *runners == 1 { "the only runner" } else { "all runners" };
+                let subject = format!("GitHub gives no more jobs to the version of {whose} with these labels: ");
+                vec![built(subject), Name(version), words(" ended on "), On(*ended_at), words(".")]
+            }
+            Self::Busy { runners, offline, since } => {
+                let subject = match runners {
+                    1 if *offline == 0 => words("The only runner with these labels has been busy since "),
+                    1 => words("The only online runner with these labels has been busy since "),
+                    _ => built(format!("All {runners} online runners with these labels are busy, the first since ")),
+                };
+                let rest = match offline {
+                    0 => words("."),
+                    1 => words("; 1 more is offline."),
+                    more => built(format!("; {more} more are offline.")),
+                };
+                vec![subject, At(*since), rest]
+            }
+            Self::Idle { runners: 0 | 1, name } => vec![
+                Name(name),
+                words(" has these labels and is idle: its runner group may not be open to the repository."),
+            ],
+            Self::Idle { runners, name } => {
+                let others = if *runners == 2 { "1 other".to_owned() } else { format!("{} others", runners - 1) };
+                let rest = "have these labels and are idle: their runner group may not be open to the repository.";
+                vec![Name(name), built(format!(" and {others} {rest}"))]
+            }
+        }
+    }
+}
+
 /// The waiting jobs of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -247,90 +290,9 @@ impl Queue {
     }
 }
 
-/// The jobs by the labels that they ask for, the oldest first.
-fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, Vec<&'j Job>> {
-    let mut sets: BTreeMap<Vec<String>, Vec<&Job>> = BTreeMap::new();
-    jobs.for_each(|job| sets.entry(label_set(&job.labels)).or_default().push(job));
-    sets.values_mut().for_each(|jobs| jobs.sort_by_key(|job| (job.queued_at, job.id)));
-    sets
-}
-
-/// The jobs that have waited for `threshold` of their labels or longer, the oldest first: GitHub is asked about each
-/// before anybody is notified.
-pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&Job> {
-    let is_overdue = |job: &&Job| job.is_waiting(now) && now.since(job.queued_at) >= threshold(&job.labels);
-    let mut overdue: Vec<&Job> = jobs.iter().filter(is_overdue).collect();
-    overdue.sort_by_key(|job| (job.queued_at, job.id));
-    overdue
-}
-
-/// The queues in which a confirmed job is overdue. `confirmed`: GitHub has just said that these jobs are queued.
-///
-/// A queue that asks for no label `self-hosted` and that no stored runner could serve may be GitHub's own larger runners:
-/// it is left out.
-pub fn waiting_queues(jobs: &[Job], confirmed: &[JobId], runners: &[&Runner], now: Timestamp) -> Vec<Queue> {
-    let waiting = by_labels(jobs.iter().filter(|job| job.is_waiting(now)));
-    let queue_of = |jobs: Vec<&Job>| {
-        let oldest = jobs.iter().find(|job| confirmed.contains(&job.id))?;
-        let reason = reason(&oldest.labels, runners, now);
-        let is_own = oldest.labels.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
-        if !is_own && matches!(reason, WaitReason::NoRunner { .. }) {
-            return None;
-        }
-        let waiting = WaitingJobs {
-            count: u32::try_from(jobs.len()).unwrap_or(u32::MAX),
-            since: oldest.queued_at,
-            reason,
-            jobs: jobs.iter().take(NAMED_JOBS).map(|job| JobName::from(*job)).collect(),
-            is_unconfirmed: false,
-        };
-        Some(Queue { labels: oldest.labels.clone(), waiting })
-    };
-    waiting.into_values().filter_map(queue_of).collect()
-}
-
-/// Why none of these runners takes a job that asks for `labels`.
-pub fn reason(labels: &[String], runners: &[&Runner], now: Timestamp) -> WaitReason {
-    let registered = || runners.iter().copied().filter(|runner| !runner.is_gone() && !runner.never_connected());
-    let fitting: Vec<&Runner> = registered().filter(|runner| runner.has_labels(labels)).collect();
-    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let Some(last) = fitting.iter().map(|runner| runner.status_since).max() else {
-        let missing = |runner: &Runner| {
-            let mut missing = labels.iter().filter(|label| !runner.has_labels(std::slice::from_ref(label)));
-            let first = missing.next()?;
-            missing.next().is_none().then(|| (runner.name.clone(), first.clone()))
-        };
-        // A job for one label would have every runner as its nearest.
-        let nearest = if labels.len() > 1 { registered().find_map(missing) } else { None };
-        return WaitReason::NoRunner { nearest };
-    };
-    let online: Vec<&Runner> = fitting.iter().copied().filter(|runner| runner.status.is_healthy()).collect();
-    let is_busy = |runner: &&&Runner| runner.busy || runner.status == Status::Busy;
-    if let Some(idle) = online.iter().find(|runner| !is_busy(runner)) {
-        let runners = number(online.iter().filter(|runner| !is_busy(runner)).count());
-        return WaitReason::Idle { runners, name: idle.name.clone() };
-    }
-    if let Some(since) = online.iter().map(|runner| runner.status_since).min() {
-        let (runners, offline) = (number(online.len()), number(fitting.len() - online.len()));
-        return WaitReason::Busy { runners, offline, since };
-    }
-    let ended = |runner: &&Runner| {
-        let outage = runner.open_outage()?;
-        Some((runner.version.clone()?, outage.version_ended_at.filter(|at| *at <= now)?))
-    };
-    let ended: Vec<(String, Timestamp)> = fitting.iter().filter_map(ended).collect();
-    match ended.first() {
-        Some((version, ended_at)) if ended.len() == fitting.len() => {
-            WaitReason::VersionEnded { runners: number(fitting.len()), version: version.clone(), ended_at: *ended_at }
-        }
-        _ => WaitReason::Offline { runners: number(fitting.len()), since: last },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::ObservedRunner;
 
     fn at(mins: i64) -> Timestamp {
         Timestamp::from_epoch_ms(1_800_000_000_000 + mins * 60_000)
@@ -353,20 +315,6 @@ mod tests {
             runner: None,
             started_at: None,
         }
-    }
-
-    fn runner(id: u64, own: &str, status: Status) -> Runner {
-        let observed = ObservedRunner {
-            id: RunnerId(id),
-            name: format!("runner-{id}"),
-            os: "linux".to_owned(),
-            status,
-            busy: status == Status::Busy,
-            ephemeral: false,
-            version: Some("2.330.0".to_owned()),
-            labels: labels(own),
-        };
-        Runner::first_seen(&observed, true, at(-60))
     }
 
     #[test]
@@ -402,51 +350,5 @@ mod tests {
             assert_eq!(job(1, wanted, at(0)).is_for_own_runner(), is_own, "{wanted}");
         }
         assert!(!Job { labels: Vec::new(), ..job(1, "gpu", at(0)) }.is_for_own_runner());
-    }
-
-    #[test]
-    fn a_queue_is_its_labels_in_any_order_and_case_and_begins_with_its_oldest_confirmed_job() {
-        let jobs =
-            [job(3, "GPU,self-hosted", at(5)), job(1, "self-hosted,gpu", at(0)), job(2, "gpu,self-hosted", at(1))];
-        let threshold = |_: &[String]| Duration::from_secs(600);
-        let ids = |jobs: Vec<&Job>| jobs.into_iter().map(|job| job.id.0).collect::<Vec<_>>();
-        assert_eq!(ids(overdue(&jobs, at(11), threshold)), [1, 2]);
-        assert!(overdue(&jobs, at(9), threshold).is_empty());
-        assert!(overdue(&jobs, at(24 * 60 + 6), threshold).is_empty(), "GitHub has failed them");
-
-        let runner = runner(1, "self-hosted,gpu", Status::Offline);
-        let queues = waiting_queues(&jobs, &[JobId(2)], &[&runner], at(11));
-        let [queue] = &queues[..] else { panic!("{queues:?}") };
-        assert_eq!((queue.waiting.count, queue.waiting.since), (3, at(1)));
-        assert_eq!(queue.name(), "queue gpu,self-hosted");
-        let names: Vec<&str> = queue.waiting.jobs.iter().map(|job| &*job.name).collect();
-        assert_eq!(names, ["Train / job-1", "Train / job-2", "Train / job-3"]);
-        assert!(waiting_queues(&jobs, &[], &[&runner], at(11)).is_empty(), "GitHub confirmed none");
-    }
-
-    #[test]
-    fn the_reason_is_what_the_stored_runners_show() {
-        let wanted = labels("self-hosted,gpu");
-        let of = |runners: &[Runner]| reason(&wanted, &runners.iter().collect::<Vec<_>>(), at(0));
-        let idle = runner(1, "Self-Hosted,GPU,x64", Status::Idle);
-        let busy = runner(2, "self-hosted,gpu", Status::Busy);
-        let offline = runner(3, "self-hosted,gpu", Status::Offline);
-        let other = runner(4, "self-hosted,cpu", Status::Idle);
-        let others = [other.clone()];
-        assert_eq!(of(&others), WaitReason::NoRunner { nearest: Some(("runner-4".into(), "gpu".into())) });
-        assert_eq!(of(&[]), WaitReason::NoRunner { nearest: None });
-        assert_eq!(of(&[offline.clone(), other]), WaitReason::Offline { runners: 1, since: at(-60) });
-        let both = [offline.clone(), busy.clone()];
-        assert_eq!(of(&both), WaitReason::Busy { runners: 1, offline: 1, since: at(-60) });
-        let all = [offline, busy, idle];
-        assert_eq!(of(&all), WaitReason::Idle { runners: 1, name: "runner-1".into() });
-    }
-
-    #[test]
-    fn a_queue_that_may_be_githubs_own_larger_runners_is_left_out() {
-        let jobs = [job(1, "larger-16-cores", at(0)), job(2, "gpu", at(0))];
-        let gpu = runner(1, "gpu", Status::Busy);
-        let queues = waiting_queues(&jobs, &[JobId(1), JobId(2)], &[&gpu], at(30));
-        assert_eq!(queues.iter().map(Queue::name).collect::<Vec<_>>(), ["queue gpu"]);
     }
 }

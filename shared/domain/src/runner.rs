@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::{Queue, WaitingJobs};
-use crate::observation::{ObservedRunner, UNKNOWN_OS};
 use crate::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
 use crate::pool::{PoolCounts, PoolRule};
+use crate::status::{ObservedRunner, UNKNOWN_OS};
 use crate::time::Timestamp;
 
 pub use crate::status::{RunnerId, Status};

@@ -1,4 +1,4 @@
-//! The ground of the domain: how a registration is numbered, and what GitHub says of its status.
+//! The ground of the domain: how a registration is numbered, and what GitHub says of a runner.
 
 use std::fmt;
 
@@ -57,5 +57,38 @@ impl fmt::Display for Status {
             Status::Offline => "offline",
             Status::Unknown => "unknown",
         })
+    }
+}
+
+/// The operating system that GitHub reports for a runner that has never connected.
+pub const UNKNOWN_OS: &str = "unknown";
+
+/// A runner as GitHub lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedRunner {
+    /// The id of its current registration.
+    pub id: RunnerId,
+    /// Its name, unique within a target at any one time.
+    pub name: String,
+    /// `linux`, `windows`, `macos`, or `unknown` before it first connects.
+    pub os: String,
+    /// What GitHub reports, see [`Status::reported`].
+    pub status: Status,
+    /// Whether GitHub says that it runs a job. With an offline status: it went offline while running one.
+    pub busy: bool,
+    /// Whether it deregisters after one job.
+    pub ephemeral: bool,
+    /// The runner's version; `None` until it has connected once.
+    pub version: Option<String>,
+    /// Label names, in GitHub's order.
+    pub labels: Vec<String>,
+}
+
+impl ObservedRunner {
+    /// Whether this observation shows that the runner has connected to GitHub before. In a list that reports no
+    /// versions (`reports_versions` is false), such as an older Enterprise Server's, a missing version proves nothing.
+    pub fn shows_connected(&self, reports_versions: bool) -> bool {
+        let is_known = !reports_versions && self.os != UNKNOWN_OS;
+        self.version.is_some() || self.status.is_healthy() || self.busy || is_known
     }
 }

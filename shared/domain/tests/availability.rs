@@ -4,11 +4,12 @@ mod support;
 
 use std::time::Duration;
 
-use monitor_domain::availability::{Availability, Span, Spans, TargetReport, absences, gaps, report};
+use monitor_domain::availability::{Availability, Span, Spans, TargetReport, report};
 use monitor_domain::change::Event;
 use monitor_domain::observation::{Fault, ObservedRunner};
 use monitor_domain::outage::Outage;
 use monitor_domain::runner::Status::{Idle, Offline};
+use monitor_domain::unobserved::{absences, gaps};
 use proptest::prelude::*;
 
 use support::{History, at, failed_check, runner};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_domain::availability::{Span, Spans, TargetReport, absences, gaps, report};
+use monitor_domain::availability::{Span, Spans, TargetReport, report};
 use monitor_domain::change::{Change, Event};
 use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
@@ -10,6 +10,7 @@ use monitor_domain::runner::{Runner, RunnerId, Status};
 use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
+use monitor_domain::unobserved::{absences, gaps};
 
 use crate::ports::{Store, StoreError};
 use crate::records::{StoredMonitor, changes_after, changes_since, read_fleet, read_outages};

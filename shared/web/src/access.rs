@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::layout::bare_page;
+use crate::layout::{bare_page, html_page};
 
 /// A form has one field of about a hundred bytes.
 const MAX_FORM_BYTES: usize = 1024;
@@ -205,7 +205,7 @@ fn says(status: StatusCode, title: &str, what: &str) -> Response {
 }
 
 fn private(status: StatusCode, content: String) -> Response {
-    let mut response = crate::server::html_page(status, content);
+    let mut response = html_page(status, content);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

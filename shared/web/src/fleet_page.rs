@@ -6,12 +6,10 @@ use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::Timestamp;
 use serde::Deserialize;
 
-use crate::layout::{
-    Place, escaped, is_found, labels, mark, own_health, page, runner_link, since, state, target_link, time,
-};
+use crate::layout::{Place, is_found, labels, mark, own_health, page, runner_link, since, state, target_link, time};
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone, worst};
-use crate::text::{ago, counted, grouped, minute, one_line};
+use crate::text::{ago, counted, escaped, grouped, minute, one_line};
 use crate::why::why;
 
 /// Rows of one page of a list.

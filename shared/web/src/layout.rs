@@ -1,30 +1,19 @@
 //! What all pages have in common, and small parts of them.
 
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::snapshot::Snapshot;
 use crate::state::Tone;
-use crate::text::{ago, minute, one_line};
+use crate::text::{ago, escaped, minute, one_line};
 
 /// The icon: a dot. Without one, browsers ask for /favicon.ico.
 const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2016%2016'%3E%3Ccircle%20cx='8'%20cy='8'%20r='6'%20fill='%231f5fbf'/%3E%3C/svg%3E";
-/// What a path segment or a query value may not contain as it is.
-const ESCAPED: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'&')
-    .add(b'+')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'=')
-    .add(b'\'');
 
 /// The pages in the menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +57,11 @@ pub(crate) fn page(title: &str, place: Place, snapshot: Option<&Snapshot>, conte
         }
     };
     document.into_string()
+}
+
+/// A page as an answer.
+pub(crate) fn html_page(status: StatusCode, content: String) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], content).into_response()
 }
 
 /// A page without a menu, which neither reloads nor loads anything but its style.
@@ -165,11 +159,6 @@ pub(crate) fn target_path(target: &Target) -> String {
 /// The address of a runner's page.
 fn runner_path(target: &Target, id: RunnerId) -> String {
     format!("/runner/{id}/{}", escaped(target.as_str()))
-}
-
-/// A value as a part of an address.
-pub(crate) fn escaped(value: &str) -> String {
-    utf8_percent_encode(value, ESCAPED).to_string()
 }
 
 /// A link to a target's page.

@@ -33,7 +33,7 @@ use tracing::warn;
 
 use crate::access::Access;
 use crate::fleet_page::{self, fleet_page, paged};
-use crate::layout::{Place, page};
+use crate::layout::{Place, html_page, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
 use crate::runner_page::{Said, days, runner_page};
@@ -216,10 +216,6 @@ async fn tagged(response: Response, asked: Option<&HeaderValue>) -> Response {
 
 fn asset(media_type: &'static str, content: &'static str) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(media_type))], content).into_response()
-}
-
-pub(crate) fn html_page(status: StatusCode, content: String) -> Response {
-    (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], content).into_response()
 }
 
 fn not_found(what: &str) -> Response {

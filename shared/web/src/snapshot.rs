@@ -17,7 +17,7 @@ use monitor_pipeline::records::read_outages;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use crate::layout::escaped;
+use crate::text::escaped;
 use crate::view::{self, TargetView, VersionEnds, version_ends};
 
 /// The store is read for a new state at most for one part of the time in this many.

@@ -1,9 +1,40 @@
-//! Times, durations and numbers as people read them, on the page and in a terminal.
+//! Times, durations and numbers as people read them, on the page and in a terminal, and values in addresses.
 
 use std::time::Duration;
 
 use monitor_domain::availability::Availability;
+use monitor_domain::jobs::{Said, WaitReason};
 use monitor_domain::time::{Timestamp, spoken_duration};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+/// Why no runner takes the jobs of a queue, with times as `at` writes them.
+pub fn sentence(reason: &WaitReason, at: impl Fn(Timestamp) -> String) -> String {
+    let said = reason.sentence().into_iter().map(|said| match said {
+        Said::Words(words) => words.into_owned(),
+        Said::Name(name) => one_line(name),
+        Said::At(moment) | Said::On(moment) => at(moment),
+    });
+    said.collect()
+}
+
+/// What a path segment or a query value may not contain as it is.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'=')
+    .add(b'\'');
+
+/// A value as a part of an address.
+pub(crate) fn escaped(value: &str) -> String {
+    utf8_percent_encode(value, ESCAPED).to_string()
+}
 
 /// A text that is safe to print on a terminal: control characters could move the cursor or reverse the text.
 pub fn one_line(text: &str) -> String {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::change::{Event, RunnerName};
 use crate::decision::RunnerChange;
-use crate::jobs::{JobsSeen, Queue};
+use crate::jobs::Queue;
 use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
 use crate::overrides::Overrides;
 use crate::policy::{OnRemoved, TargetPolicy, Thresholds};
 use crate::pool::{PoolCounts, PoolRule};
+use crate::queues::JobsSeen;
 use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;

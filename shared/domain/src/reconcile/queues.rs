@@ -2,7 +2,7 @@
 
 use super::Reconciliation;
 use super::evaluation::Evaluation;
-use crate::jobs::{JobsSeen, waiting_queues};
+use crate::queues::{JobsSeen, waiting_queues};
 use crate::runner::Runner;
 
 impl Reconciliation<'_> {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, JobsSeen, Queue, overdue, waiting_queues};
+use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, Queue};
 use monitor_domain::observation::Fault;
 use monitor_domain::policy::TargetPolicy;
+use monitor_domain::queues::{JobsSeen, overdue, waiting_queues};
 use monitor_domain::runner::Runner;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId, TargetKind};

@@ -1,6 +1,6 @@
 //! Queues in which jobs wait too long for a runner.
 
-use monitor_domain::jobs::{JobName, WaitReason, WaitingJobs};
+use monitor_domain::jobs::{JobName, Said, WaitReason, WaitingJobs};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
@@ -140,54 +140,10 @@ fn what_helps(reason: &WaitReason) -> Line {
 
 /// Why no runner takes the jobs, as a sentence.
 pub(super) fn reason(reason: &WaitReason) -> Line {
-    match reason {
-        WaitReason::NoRunner { nearest: None } => Line::of("No registered runner has all of these labels."),
-        WaitReason::NoRunner { nearest: Some((name, missing)) } => {
-            Line::of("No registered runner has all of these labels; ")
-                .name(name)
-                .text(" lacks only ")
-                .name(missing)
-                .text(".")
-        }
-        WaitReason::Offline { runners: 1, since } => {
-            Line::of("The only runner with these labels has been offline since ").at(*since).text(".")
-        }
-        WaitReason::Offline { runners, since } => {
-            Line::of(format!("All {runners} runners with these labels are offline, the last since "))
-                .at(*since)
-                .text(".")
-        }
-        WaitReason::VersionEnded { runners, version, ended_at } => {
-            let whose = if *runners == 1 { "the only runner" } else { "all runners" };
-            Line::of("GitHub gives no more jobs to the version of ")
-                .text(format!("{whose} with these labels: "))
-                .name(version)
-                .text(" ended on ")
-                .on(*ended_at)
-                .text(".")
-        }
-        WaitReason::Busy { runners, offline, since } => {
-            let line = match runners {
-                1 if *offline == 0 => Line::of("The only runner with these labels has been busy since "),
-                1 => Line::of("The only online runner with these labels has been busy since "),
-                _ => Line::of(format!("All {runners} online runners with these labels are busy, the first since ")),
-            };
-            let rest = match offline {
-                0 => ".".to_owned(),
-                1 => "; 1 more is offline.".to_owned(),
-                more => format!("; {more} more are offline."),
-            };
-            line.at(*since).text(rest)
-        }
-        WaitReason::Idle { runners, name } => {
-            let line = Line::default().name(name);
-            match runners {
-                1 => line.text(" has these labels and is idle: its runner group may not be open to the repository."),
-                more => line.text(format!(
-                    " and {} have these labels and are idle: their runner group may not be open to the repository.",
-                    counted(more - 1, "other", "others")
-                )),
-            }
-        }
-    }
+    reason.sentence().into_iter().fold(Line::default(), |line, said| match said {
+        Said::Words(words) => line.text(words),
+        Said::Name(name) => line.name(name),
+        Said::At(at) => line.at(at),
+        Said::On(at) => line.on(at),
+    })
 }
