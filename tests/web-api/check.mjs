@@ -1,6 +1,7 @@
 // Checks every answer of the API with the program's OpenAPI document: node tests/web-api/check.mjs PROGRAM SCHEMATHESIS
 // The JSON Schema of the configuration file is checked as well. Each path and status of the document has to occur, and each property, so that it describes nothing that does not exist.
 
+import { createHmac } from "node:crypto";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -144,13 +145,47 @@ async function checkDemo() {
   if (exit !== 0) faults.add(`the demo ended with ${exit}`);
 }
 
-/** Runs the monitor on a store until the page at `url` has the alert that its bot sent. */
+const WEBHOOK_SECRET = "notasecret";
+
+/** Reports that a job waits, as GitHub's webhook does. */
+async function reportJob(address, id, labels) {
+  const body = JSON.stringify({
+    action: "queued",
+    workflow_job: {
+      id,
+      name: "train",
+      workflow_name: "Nightly",
+      html_url: `https://github.com/acme/web/actions/runs/7/job/${id}`,
+      status: "queued",
+      labels,
+      created_at: new Date(began - 1_200_000).toISOString(),
+    },
+    repository: { full_name: "acme/web" },
+  });
+  const signature = createHmac("sha256", WEBHOOK_SECRET).update(body).digest("hex");
+  const headers = { "x-github-event": "workflow_job", "x-hub-signature-256": `sha256=${signature}` };
+  const { status } = await fetch(`http://${address}/`, { method: "POST", headers, body });
+  if (status !== 202) faults.add(`the report of a job was answered with ${status}`);
+}
+
+/** Labels that only the runners of one state have. GitHub knows no job here, so none is confirmed. */
+const QUEUES = { noRunner: "arm", offline: "gpu", versionEnded: "old", busy: "busy", idle: "idle" };
+
+/** Runs the monitor on a store until the page at `url` has the alert that its bot sent, and the jobs that wait. */
 async function sendAlerts(url, store, environment, answers) {
   answers["/api/chat.postMessage"] = { ok: true, channel: "C024BE91L", ts: "1800000000.000700" };
   const slack = { SLACK_BOT_TOKEN: "xoxb-1-2-notasecret", SLACK_CHANNEL: "C024BE91L", SLACK_API_URL: `${environment.GITHUB_API_URL}/api` };
-  const stop = start(program, ["run", "--store", store], { ...environment, ...slack, REPOS: "acme/web,acme/none" });
+  const repositories = { REPOS: "acme/web,acme/none", GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET };
+  const words = ["run", "--every", "10s", "--webhooks", "127.0.0.1:0", "--store", store];
+  const { stop, printed } = start(program, words, { ...environment, ...slack, ...repositories });
+  const address = await printed(/receiving reports of workflow jobs.*?(127\.0\.0\.1:\d+)/);
+  let id = 100;
+  for (const label of Object.values(QUEUES)) await reportJob(address, (id += 1), ["self-hosted", label]);
   const until = Date.now() + 30_000;
-  while (!(await get(url, "/api/v1/outages")).body.includes('"alert"') && Date.now() < until) await pause(200);
+  const wanted = ['"alert"', ...Object.keys(QUEUES).map((why) => `"why":"${why}"`)];
+  const isWanted = ({ body }) => wanted.every((text) => body.includes(text));
+  while (!isWanted(await get(url, "/api/v1/outages")) && Date.now() < until) await pause(200);
+  await askAll(url);
   await stop();
 }
 
@@ -170,11 +205,22 @@ async function checkStore() {
       labels: [{ name: "self-hosted", type: "read-only" }, { name: "gpu", type: "custom" }],
       ...rest,
     });
-    const list = (status) => ({ total_count: 2, runners: [runner(1, status), runner(2, status, { version: "2.337.0", ephemeral: true })] });
+    const labelled = (name) => [{ name: "self-hosted", type: "read-only" }, { name, type: "custom" }];
+    const list = (status) => {
+      const runners = [
+        runner(1, status),
+        runner(2, status, { version: "2.337.0", ephemeral: true }),
+        runner(3, status, { labels: labelled("old") }),
+      ];
+      return { total_count: runners.length, runners };
+    };
+    const alone = (status) => ({ total_count: 1, runners: [runner(9, status)] });
     // An end that is long past is no reason for an outage that begins now.
     const ended = { runner_version: "2.300.0", runtime_deprecates_at: new Date(began - 60_000).toISOString() };
     const github = {
       "/repos/acme/web/actions/runners": list("online"),
+      "/repos/acme/api/actions/runners": alone("online"),
+      "/repos/acme/app/actions/runners": alone("online"),
       "/repos/acme/web/actions/runners/deprecations/2.300.0": ended,
     };
     const environment = {
@@ -183,10 +229,15 @@ async function checkStore() {
       GITHUB_TOKEN: "test-token",
       POLICY: JSON.stringify({ failureThreshold: 1, pools: { gpu: { minimumOnline: 2 } } }),
     };
-    const check = () => run(program, ["check", "acme/web", "acme/none", "--store", store], environment);
-    await check();
+    const check = (...targets) => run(program, ["check", ...targets, "acme/none", "--store", store], environment);
+    await check("acme/web", "acme/api", "acme/app");
     github["/repos/acme/web/actions/runners"] = list("offline");
-    await check();
+    for (const name of ["api", "app"]) github[`/repos/acme/${name}/actions/runners`] = alone("offline");
+    // The last of three targets that lose all of their runners says that they are many.
+    for (const target of ["acme/api", "acme/app", "acme/web"]) await check(target);
+    const online = ["busy", "idle"].map((name, index) => runner(4 + index, "online", { busy: name === "busy", labels: labelled(name) }));
+    const { runners } = list("offline");
+    github["/repos/acme/web/actions/runners"] = { total_count: 5, runners: [...runners, ...online] };
     await run(program, ["acknowledge", "build-1", "--store", store]);
     // A copy that nothing else has open: a log beside the file would still have all of it.
     const broken = `${store}-broken`;

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { Agent, createServer, request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 
 const DEADLINE_MS = 30_000;
 const agent = new Agent({ keepAlive: true });
@@ -35,16 +36,28 @@ export async function serve(program, words, environment = {}) {
   return { url: await address, ended };
 }
 
-/** Starts a program, and returns what ends it. */
+/** Starts a program, and returns what ends it, and what waits for a line of its log and returns the group in it. */
 export function start(program, words, environment = {}) {
-  const child = spawn(program, words, { env: { ...process.env, ...environment }, stdio: "ignore" });
+  const child = spawn(program, words, { env: { ...process.env, ...environment }, stdio: ["ignore", "ignore", "pipe"] });
   running.add(child);
   const ended = new Promise((resolve, reject) => child.once("error", reject).once("exit", resolve));
-  return async () => {
+  let log = "";
+  child.stderr.on("data", (chunk) => (log += chunk));
+  const printed = async (line) => {
+    const until = Date.now() + DEADLINE_MS;
+    for (;;) {
+      const found = line.exec(log);
+      if (found) return found[1];
+      if (child.exitCode !== null || Date.now() > until) throw new Error(`${program} ${words.join(" ")} printed:\n${log}`);
+      await pause(50);
+    }
+  };
+  const stop = async () => {
     child.kill("SIGTERM");
     await ended;
     running.delete(child);
   };
+  return { stop, printed };
 }
 
 /** Runs a program to its end and returns its exit code and what it printed. */

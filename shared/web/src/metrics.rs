@@ -119,7 +119,7 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         },
         Family {
             name: "runner_monitor_open_outages",
-            help: "Open outages of the target's runners and pools.",
+            help: "Open outages of the target's runners, pools and queues.",
             samples: each_target(&open),
         },
         Family {

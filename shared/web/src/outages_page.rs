@@ -9,10 +9,10 @@ use monitor_pipeline::chat_notes::ChatNote;
 use serde::Deserialize;
 
 use crate::fleet_page::{page_number, paged, pages_of};
-use crate::layout::{Place, escaped, is_found, own_health, page, runner_link, since, state, target_link, time};
+use crate::layout::{Place, is_found, own_health, page, runner_link, since, state, target_link, time};
 use crate::snapshot::{MOST_OUTAGES, OutageOf, Snapshot, thread_address};
 use crate::state::Tone;
-use crate::text::{counted, grouped, minute, one_line};
+use crate::text::{counted, escaped, grouped, minute, one_line};
 use crate::why::of_outage;
 
 /// The filter in the address.
@@ -141,7 +141,11 @@ pub(crate) fn outage_table(outages: &[&OutageOf], now: Timestamp, with_runner: b
                         tr {
                             td .time { (time(outage.started_at)) }
                             @if with_runner {
-                                td { (runner_link(target, outage.runner_id, &outage.runner_name)) }
+                                td {
+                                    // A queue is forgotten with its last job.
+                                    @if outage.waiting.is_some() && !outage.is_open() { (one_line(&outage.runner_name)) }
+                                    @else { (runner_link(target, outage.runner_id, &outage.runner_name)) }
+                                }
                             }
                             @if with_target { td { (target_link(target)) } }
                             td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }

@@ -1,10 +1,11 @@
-//! One runner or pool: its state, 24 hours of statuses, 90 days of availability, and its outages.
+//! One runner, pool or queue: its state, 24 hours of statuses, 90 days of availability, and its outages.
 
 use std::time::Duration;
 
 use maud::{Markup, html};
 use monitor_domain::availability::{Availability, RunnerReport, Span};
 use monitor_domain::fleet::Fleet;
+use monitor_domain::jobs::WaitingJobs;
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{Stretch, TargetHistory};
@@ -102,14 +103,39 @@ pub(crate) fn runner_page(
             @if let Some(item) = of_open.and_then(|note| note.acknowledgement.as_ref()) {
                 div { dt { "Acknowledged" } dd { (time(item.at)) " by " (item.by.shown()) } }
             }
-            @if let (Some(address), None) = (on_github, runner.pool) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
+            @if let (Some(address), true) = (on_github, runner.is_one()) { div { dt { "On GitHub" } dd { a href=(address) rel="noreferrer" { "Settings of the runner" } } } }
         }
-        (day_bars(&days(history, runner, now)))
+        @if let Some(waiting) = &runner.waiting { (jobs(waiting, now)) }
+        @if runner.waiting.is_none() { (day_bars(&days(history, runner, now))) }
         @if runner.is_one() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
         h2 { "Outages" span .age { (counted(outages.len(), "outage")) } }
         (outage_table(&outages, now, false, false))
     };
     page(&format!("{name}, {target}"), Place::Elsewhere, Some(snapshot), &content)
+}
+
+/// The oldest jobs of a queue.
+fn jobs(waiting: &WaitingJobs, now: Timestamp) -> Markup {
+    let more = usize::try_from(waiting.count).unwrap_or(usize::MAX).saturating_sub(waiting.jobs.len());
+    html! {
+        h2 { "Waiting jobs" span .age { (counted(waiting.count as usize, "job")) } }
+        div .table { table {
+            thead { tr { th { "Job" } th { "Repository" } th .number { "For" } } }
+            tbody {
+                @for job in &waiting.jobs {
+                    tr {
+                        td {
+                            @if job.url.is_empty() { (one_line(&job.name)) }
+                            @else { a href=(job.url) rel="noreferrer" { (one_line(&job.name)) } }
+                        }
+                        td { (job.repository) }
+                        td .number { (since(job.queued_at, now)) }
+                    }
+                }
+            }
+        } }
+        @if more > 0 { p .pages { "and " (counted(more, "other")) } }
+    }
 }
 
 /// A bar for each day; what is red in it is the part of the observed time that an outage took.

@@ -1,4 +1,4 @@
-//! One target: its runners and pools, how available and how busy they were, and its outages.
+//! One target: its runners, pools and queues, how available and how busy they were, and its outages.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
-use crate::text::{ago, counted, one_line, percent};
+use crate::text::{ago, counted, escaped, one_line, percent};
+use crate::view::VersionEnds;
+use crate::why::why;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The times of the table of availability.
@@ -41,15 +43,38 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
                 p { "What this page shows is what the last successful check found." }
             }
         }
+        (queues(fleet, now))
         (pools(fleet, now))
         (availability(history, now))
         h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
         @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
         h2 { "Outages" }
         (outage_table(&outages, now, true, false))
-        @if more > 0 { p .pages { a href={ "/outages?q=" (crate::layout::escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
+        @if more > 0 { p .pages { a href={ "/outages?q=" (escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }
     };
     page(record.target.as_str(), Place::Elsewhere, Some(snapshot), &content)
+}
+
+fn queues(fleet: &Fleet, now: Timestamp) -> Markup {
+    html! {
+        @if !fleet.queues.is_empty() {
+            h2 { "Jobs that wait" }
+            div .table { table {
+                thead { tr { th { "Queue" } th { "State" } th .number { "For" } th { "What is known" } } }
+                tbody {
+                    @for queue in &fleet.queues {
+                        @let of_queue = State::of(queue);
+                        tr {
+                            td { (runner_link(&fleet.record.target, queue.id, &queue.name)) }
+                            td .state { (crate::layout::state(of_queue.tone, &of_queue.word)) }
+                            td .number { (since(of_queue.since, now)) }
+                            td .why { (why(queue, &VersionEnds::new(), now)) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
 }
 
 fn pools(fleet: &Fleet, now: Timestamp) -> Markup {

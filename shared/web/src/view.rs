@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use monitor_domain::fleet::Fleet;
+use monitor_domain::jobs::WaitingJobs;
 use monitor_domain::outage::Outage;
 use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Health, Runner};
@@ -40,6 +41,8 @@ pub struct TargetView<'a> {
     runners: Vec<RunnerView<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pools: Vec<PoolView<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    queues: Vec<QueueView<'a>>,
 }
 
 /// A pool as JSON.
@@ -53,6 +56,14 @@ struct PoolView<'a> {
     wanted: u32,
     since: Timestamp,
     condition: &'static str,
+}
+
+/// A queue in which jobs wait too long as JSON.
+#[derive(Serialize)]
+struct QueueView<'a> {
+    id: u64,
+    labels: &'a [String],
+    waiting: &'a WaitingJobs,
 }
 
 #[derive(Serialize)]
@@ -91,6 +102,7 @@ impl<'a> TargetView<'a> {
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
             runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(runner))).collect(),
             pools: fleet.pools.iter().filter_map(PoolView::of).collect(),
+            queues: fleet.queues.iter().filter_map(QueueView::of).collect(),
         }
     }
 }
@@ -100,6 +112,12 @@ impl<'a> PoolView<'a> {
         let PoolCounts { total, online, wanted } = pool.pool?;
         let (since, condition) = (pool.status_since, condition(pool));
         Some(Self { id: pool.id.0, labels: &pool.labels, total, online, wanted, since, condition })
+    }
+}
+
+impl<'a> QueueView<'a> {
+    fn of(queue: &'a Runner) -> Option<Self> {
+        Some(Self { id: queue.id.0, labels: &queue.labels, waiting: queue.waiting.as_deref()? })
     }
 }
 

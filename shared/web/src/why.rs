@@ -1,14 +1,18 @@
 //! What is known about a problem, in a few words. Nothing that the stored data do not support.
 
+use monitor_domain::jobs::WaitingJobs;
 use monitor_domain::outage::Outage;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
-use crate::text::{date, minute};
+use crate::text::{date, minute, sentence};
 use crate::view::VersionEnds;
 
-/// Of a runner or a pool.
+/// Of a runner, a pool or a queue.
 pub(crate) fn why(runner: &Runner, ends: &VersionEnds, now: Timestamp) -> String {
+    if let Some(waiting) = &runner.waiting {
+        return of_queue(waiting);
+    }
     match &runner.health {
         Health::Down(down) if down.healthy_count > 0 => {
             "online again; waiting for more checks to confirm it".to_owned()
@@ -26,9 +30,21 @@ pub(crate) fn why(runner: &Runner, ends: &VersionEnds, now: Timestamp) -> String
     }
 }
 
+/// Why no runner takes the jobs, and whether GitHub confirms that they wait.
+fn of_queue(waiting: &WaitingJobs) -> String {
+    let unconfirmed = if waiting.is_unconfirmed { " GitHub does not confirm that they wait." } else { "" };
+    format!("{}{unconfirmed}", sentence(&waiting.reason, minute))
+}
+
 /// Of an outage: the reason, if the data support one, then what follows from it.
 pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
+    if let Some(waiting) = &outage.waiting {
+        return format!("{waiting} at the latest check. {}", of_queue(waiting));
+    }
     let mut said = Vec::new();
+    if let Some(targets) = outage.lost_targets {
+        said.push(format!("at least {targets} targets lost all their runners at about this time"));
+    }
     if let (Some(at), Some(version)) = (outage.version_ended_at, &outage.version) {
         said.push(format!("version {version} ended on {}; GitHub gives it no more jobs", minute(at)));
     }

@@ -11,11 +11,12 @@ use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use monitor_domain::fleet::TargetRecord;
+use monitor_domain::jobs::{JobName, Queue, WaitReason, WaitingJobs};
 use monitor_domain::notifications::{Notification, NotificationItem};
-use monitor_domain::outage::Ending;
+use monitor_domain::outage::{Ending, Outage, OutageId};
 use monitor_domain::runner::{Down, Health, Runner, Status};
 use monitor_domain::scope::Scope;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{Revision, Subject};
 use monitor_domain::watchlist::Watchlist;
 use monitor_pipeline::items::{Claim, Delivered, Item, LastSeen, Mute, OutageItem, RunnerItem, SendEnding};
 use monitor_pipeline::keys::Put;
@@ -134,6 +135,49 @@ async fn a_search_finds_by_name_label_target_and_state() {
     assert_eq!((found("days=1").await, found("q=web-3").await, found("q=gpu").await), (0, 1, 0));
     let (status, _) = site.page("/outages?page=-1").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_queue_says_how_many_jobs_wait_and_why_and_lists_them() {
+    let since = at(NOW_SECS - 1_800);
+    let job = JobName {
+        repository: target("acme/web"),
+        name: "Nightly / <b>train</b>".to_owned(),
+        url: "https://github.com/acme/web/actions/runs/7/job/42".to_owned(),
+        queued_at: since,
+    };
+    let reason = WaitReason::Offline { runners: 3, since: at(NOW_SECS - 3_600) };
+    let waiting = WaitingJobs { count: 7, since, reason, jobs: vec![job], is_unconfirmed: false };
+    let mut queue = Runner::first_queue(&Queue { labels: vec!["gpu".to_owned()], waiting: waiting.clone() }, since);
+    let open = Outage { waiting: Some(Box::new(waiting)), ..outage(&queue, 2) };
+    let past = Outage { id: OutageId(Revision(1)), ..ended(&open, Ending::Recovered) };
+    queue.health = Health::Down(Box::new(Down::new(open.clone())));
+    let id = queue.id;
+    let mut items = vec![record("acme/web"), item("acme/web", queue), Item::Cursor(cursor("acme/web", 3))];
+    let of_target = |outage| Item::Outage(OutageItem { target: target("acme/web").id().clone(), outage });
+    items.extend([of_target(open), of_target(past)]);
+    items.extend(ticked(&["acme/web"]));
+    let site = Site::new(items).await;
+
+    let why = "All 3 runners with these labels are offline, the last since 2027-01-16 10:46 UTC.";
+    let page_of_queue = format!("/runner/{id}/acme/web");
+    for path in ["/", "/target/acme/web", &page_of_queue, "/outages"] {
+        let (status, page) = site.page(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(page.contains(why), "{path}: {page}");
+        if path != "/outages" {
+            assert!(page.contains("7 jobs wait"), "{path}: {page}");
+        }
+    }
+    let (_, page) = site.page(&page_of_queue).await;
+    assert!(page.contains("Nightly / &lt;b&gt;train&lt;/b&gt;") && page.contains("and 6 others"), "{page}");
+    assert!(page.contains("https://github.com/acme/web/actions/runs/7/job/42"), "{page}");
+    assert!(!page.contains("Settings of the runner"), "GitHub has no page of a queue: {page}");
+    let (_, page) = site.page("/outages").await;
+    assert_eq!(page.matches(&format!("href=\"{page_of_queue}\"")).count(), 1, "only the open one has a page: {page}");
+    let fleet = site.json("/api/v1/fleet").await;
+    assert_eq!(fleet["targets"][0]["queues"][0]["waiting"]["count"], 7, "{fleet}");
+    assert_eq!(fleet["targets"][0]["queues"][0]["waiting"]["reason"]["why"], "offline", "{fleet}");
 }
 
 #[tokio::test]
