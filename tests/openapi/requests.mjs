@@ -26,6 +26,10 @@ export function requests(ids) {
     get("/orgs/acme/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
     get("/enterprises/acme-corp/actions/runners/deprecations/2.337.0", ends(null)),
     get("/repos/acme/web/actions/jobs/42", (body) => body.labels.includes("gpu")),
+    get("/repos/acme/web/hooks?per_page=100", (body) => body[0].events.includes("workflow_job")),
+    get(`/repos/acme/web/hooks/${ids.repositoryHook}/deliveries?per_page=30`, (body) => body[0].status_code === 202),
+    get("/orgs/acme/hooks?per_page=100", (body) => body[0].events.includes("workflow_job")),
+    get(`/orgs/acme/hooks/${ids.organizationHook}/deliveries?per_page=30`, (body) => body.length === 2),
     get("/orgs/acme/repos?per_page=100", (body) => body.length === 42),
     get("/orgs/acme/repos?page=2", (body) => body.length === 12),
     get("/users/jo/repos", (body) => body.length === 1),
@@ -44,10 +48,13 @@ export function requests(ids) {
 /** Reads the ids that `requests` needs from the fake. */
 export async function readIds(base) {
   const first = async (path) => (await send(base, get(path))).body.runners[0].id;
+  const firstHook = async (path) => (await send(base, get(path))).body[0].id;
   return {
     repository: await first("/repos/acme/web/actions/runners"),
     organization: await first("/orgs/acme/actions/runners"),
     enterprise: await first("/enterprises/acme-corp/actions/runners"),
+    repositoryHook: await firstHook("/repos/acme/web/hooks"),
+    organizationHook: await firstHook("/orgs/acme/hooks"),
     installation: (await send(base, get("/orgs/acme/installation", null, { as: appToken() }))).body.id,
   };
 }

@@ -1,6 +1,7 @@
 //! Errors and `doctor` say what is wrong, where, and how to fix it.
 
-use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access};
+use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Endpoint, Hook};
+use monitor_fakes::wall_clock_ms;
 
 use crate::Bench;
 
@@ -139,4 +140,35 @@ async fn a_wrong_argument_is_named_with_a_hint() {
         assert!(code == Some(2) && stderr.contains(expected), "{arguments:?} {variable}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_how_the_deliveries_of_webhooks_went_if_their_secret_is_set() {
+    let bench = Bench::new().await;
+    let secret = [("GITHUB_WEBHOOK_SECRET", "notasecret")];
+    let asked = |bench: &Bench| bench.github.state().counters().by_endpoint.get(&Endpoint::Hooks).copied();
+    let (code, lines) = doctor(&bench, &[]).await;
+    assert!(code == Some(0) && !lines.contains("webhook of") && asked(&bench).is_none(), "{lines}");
+
+    let of_pushes = Hook { events: vec!["push".to_owned()], ..Hook::default() };
+    bench.github.state().add_hook("acme/web", of_pushes);
+    let (code, lines) = doctor(&bench, &secret).await;
+    assert!(code == Some(0) && lines.contains("?   webhook: no target on the list has one"), "{lines}");
+    assert!(lines.contains("docs/JOBS.md sets one up"), "{lines}");
+
+    let (url, events) = ("https://jo:pw@hooks.acme.test/?t=secret".to_owned(), vec!["workflow_job".to_owned()]);
+    let three_minutes_ago = wall_clock_ms() - 180_000;
+    let deliveries = vec![(three_minutes_ago, 401), (three_minutes_ago, 202)];
+    bench.github.state().add_hook("acme/web", Hook { url, events, deliveries, ..Hook::default() });
+    let (code, lines) = doctor(&bench, &secret).await;
+    assert_eq!(code, Some(1), "{lines}");
+    let said =
+        "BAD webhook of acme/web: to https://hooks.acme.test/; the latest delivery 3 min ago was answered with 401";
+    let unwrapped = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unwrapped.contains(said) && unwrapped.contains("1 of the last 2 failed"), "{lines}");
+    assert!(
+        unwrapped.contains("→ set the secret of the webhook and GITHUB_WEBHOOK_SECRET to the same value"),
+        "{lines}"
+    );
+    assert!(!lines.contains("pw@") && !lines.contains("t=secret") && !lines.contains("notasecret"), "{lines}");
 }

@@ -37,4 +37,4 @@ pub use settings::{Credential, GitHubSettings, HostOptions, Limits, Settings, wr
 pub use source::{Source, variable};
 pub use statelydb::StatelyDbSettings;
 pub use store::{StoreChoice, StoreSettings};
-pub use webhook::WebhookSettings;
+pub use webhook::{WebhookSettings, github_webhook_secret};

@@ -12,7 +12,7 @@ use crate::addresses::{GitHubAddresses, github};
 use crate::credential::{app_id, private_key, token};
 use crate::faults::{SettingFault, SettingFaults, Wrong};
 use crate::lists::{merged, target};
-use crate::misspelt::{Misspelt, misspelt};
+use crate::misspelt::Misspelt;
 use crate::notifying::SlackSettings;
 use crate::policy::policy;
 use crate::quoting::shown;
@@ -130,7 +130,7 @@ impl Settings {
         let policy = policy.map(|policy| reader.routed(policy, slack.as_ref()));
         let store = host_options.store.and_then(|choice| reader.store(choice, &allow_http_hosts));
         let outage_retention = reader.read(&OUTAGE_RETENTION, retention);
-        let misspelt = misspelt(source);
+        let misspelt = source.misspelt();
         let of_slack = misspelt.iter().find(|misspelt| misspelt.meant.starts_with("SLACK_"));
         if let (Some(misspelt), true, None) = (of_slack, host_options.alerts, &slack) {
             let setting = setting(misspelt.meant).unwrap_or(&SLACK_WEBHOOK);
@@ -250,7 +250,7 @@ impl Reader<'_> {
 
     pub(crate) fn into_faults(self) -> SettingFaults {
         let mut faults = self.faults;
-        for misspelt in misspelt(self.source) {
+        for misspelt in self.source.misspelt() {
             let reported = reported_under(misspelt.meant);
             let of_it = |fault: &&mut SettingFault| fault.setting == reported || fault.setting == misspelt.meant;
             if let Some(fault) = faults.iter_mut().find(of_it) {

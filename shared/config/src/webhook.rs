@@ -25,6 +25,13 @@ impl WebhookSettings {
     }
 }
 
+/// Reads only the webhook's secret; `None` if it is not set.
+pub fn github_webhook_secret(source: &Source<'_>) -> Result<Option<Secret>, SettingFaults> {
+    let mut reader = Reader { source, faults: Vec::new() };
+    let secret = reader.read(&GITHUB_WEBHOOK_SECRET, webhook_secret);
+    if reader.faults.is_empty() { Ok(secret) } else { Err(reader.into_faults()) }
+}
+
 impl Reader<'_> {
     /// The webhook's secret; `None`, with a fault added, if it is missing or malformed.
     pub(crate) fn webhook_secret(&mut self) -> Option<Secret> {

@@ -13,6 +13,7 @@ use reqwest::Method;
 
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint};
+use crate::hooks::{JobHook, job_hooks};
 use crate::jobs;
 use crate::list::{ReadList, lookup, pages};
 use crate::probe::{ProbeReport, probe};
@@ -54,6 +55,15 @@ impl GitHub {
     /// Requests a target's runners once and returns everything that the answer says. It never retries.
     pub async fn probe(&self, target: &Target) -> ProbeReport {
         probe(&self.requester, target).await
+    }
+
+    /// The webhooks of a repository or an organization that report workflow jobs, with their latest deliveries.
+    ///
+    /// # Errors
+    /// If GitHub does not show them; the text names a permission that is missing.
+    pub async fn job_hooks(&self, target: &Target) -> Result<Vec<JobHook>, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(target));
+        job_hooks(&self.requester, &credential_state, target).await
     }
 
     /// The kind of the credential, as far as its format shows.

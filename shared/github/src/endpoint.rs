@@ -17,6 +17,8 @@ pub(crate) enum Endpoint<'a> {
     Version(&'a Target, &'a str),
     /// One job of a repository.
     Job(&'a Target, JobId),
+    /// A target's webhooks.
+    Hooks(&'a Target),
     /// An account's repositories.
     Repositories(&'a str),
     /// The GitHub App's installation on an account.
@@ -30,6 +32,7 @@ impl fmt::Display for Endpoint<'_> {
             Endpoint::Runner(target, id) => write!(f, "runner {id} of {target}"),
             Endpoint::Version(_, version) => write!(f, "the end of runner version {version}"),
             Endpoint::Job(target, id) => write!(f, "job {} of {target}", id.0),
+            Endpoint::Hooks(target) => write!(f, "the webhooks of {target}"),
             Endpoint::Repositories(account) => write!(f, "the repositories of {account}"),
             Endpoint::Installation(account) => write!(f, "the GitHub App's installation on {account}"),
         }
@@ -77,6 +80,10 @@ const ORGANIZATION: Permissions =
 const ENTERPRISE: Permissions = Permissions { classic: "manage_runners:enterprise", fine_grained: None };
 const JOBS: Permissions =
     Permissions { classic: "repo", fine_grained: Some("the repository permission `Actions: read`") };
+const REPOSITORY_HOOKS: Permissions =
+    Permissions { classic: "repo", fine_grained: Some("the repository permission `Webhooks: read`") };
+const ORGANIZATION_HOOKS: Permissions =
+    Permissions { classic: "admin:org_hook", fine_grained: Some("the organization permission `Webhooks: read`") };
 const REPOSITORIES: Permissions =
     Permissions { classic: "repo", fine_grained: Some("the repository permission `Metadata: read`") };
 
@@ -89,6 +96,8 @@ pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
             TargetKind::Enterprise => ENTERPRISE,
         },
         Endpoint::Job(..) => JOBS,
+        Endpoint::Hooks(target) if target.kind() == TargetKind::Repository => REPOSITORY_HOOKS,
+        Endpoint::Hooks(_) => ORGANIZATION_HOOKS,
         Endpoint::Repositories(_) | Endpoint::Installation(_) => REPOSITORIES,
     };
     let classic = permissions.classic;

@@ -11,6 +11,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod hooks;
 mod jobs;
 mod limits;
 mod list;
@@ -30,6 +31,7 @@ mod wire;
 pub use app_key::KeyError;
 pub use client::GitHub;
 pub use endpoint::CredentialKind;
+pub use hooks::{HookDelivery, JobHook};
 pub use jobs::{MAX_WEBHOOK_BYTES, RefusedDeliveries, WebhookRefusal, WebhookSecret, read_webhook};
 pub use monitor_domain::secret::Secret;
 pub use probe::ProbeReport;

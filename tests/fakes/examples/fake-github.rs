@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use monitor_fakes::github::{APP_PUBLIC_KEY_DER, Fault, Job, RunnerSpec, State, Strikes};
+use monitor_fakes::github::{APP_PUBLIC_KEY_DER, Fault, Hook, Job, RunnerSpec, State, Strikes};
 use monitor_fakes::{FakeGitHub, wall_clock_ms};
 
 /// Runners of the enterprise: more than GitHub's largest page.
@@ -74,6 +74,12 @@ fn seeded() -> State {
     }
     for number in 0..40 {
         state.add_target(&format!("acme/service-{number:02}"));
+    }
+    for target in ["acme/web", "orgs/acme"] {
+        let (events, deliveries) =
+            (vec!["workflow_job".to_owned()], vec![(wall_clock_ms(), 202), (wall_clock_ms(), 401)]);
+        let url = "https://hooks.example.com/github".to_owned();
+        state.add_hook(target, Hook { url, events, deliveries, ..Hook::default() });
     }
     state.set_job("acme/web", 42, Job::queued("train", &["self-hosted", "gpu"], wall_clock_ms()));
     state.install_app(1, "acme");

@@ -36,6 +36,8 @@ impl Exchange<'_> {
             Call::GetRunner(id) => self.get_runner(state, key, *id),
             Call::GetVersion(version) => self.get_version(state, version),
             Call::GetJob(id) => self.get_job(state, key, *id),
+            Call::ListHooks => self.list_hooks(state, key),
+            Call::ListDeliveries(id) => self.list_deliveries(state, key, *id),
             Call::GetRepository => self.get_repository(state, key),
             Call::ListRepositories => self.list_repositories(state, token, key),
             _ => self.not_found(),
@@ -47,7 +49,8 @@ impl Exchange<'_> {
             let moved = state.moved.get(key);
             return Some(moved.map_or_else(|| self.not_found(), |&id| self.moved(state, id)));
         };
-        let runners = matches!(self.route.call, Call::ListRunners | Call::GetRunner(_) | Call::GetVersion(_));
+        let hooks = matches!(self.route.call, Call::ListHooks | Call::ListDeliveries(_));
+        let runners = hooks || matches!(self.route.call, Call::ListRunners | Call::GetRunner(_) | Call::GetVersion(_));
         match target.access {
             Access::Hidden => Some(self.not_found()),
             Access::SsoRequired => {
@@ -154,6 +157,23 @@ impl Exchange<'_> {
     fn get_job(&self, state: &State, key: &TargetKey, id: u64) -> Answer {
         let found = state.targets.get(key).and_then(|target| target.jobs.get(&id));
         found.map_or_else(|| self.not_found(), |job| Answer::json(200, &body::job(id, key.as_str(), job)))
+    }
+
+    fn list_hooks(&self, state: &State, key: &TargetKey) -> Answer {
+        let Some(target) = state.targets.get(key) else { return self.not_found() };
+        let url = format!("{}/hooks", self.numbered_url(state, key, target));
+        let hooks: Vec<Value> =
+            target.hooks.iter().map(|(id, hook)| body::hook(*id, hook, key.scope(), &url)).collect();
+        Answer::json(200, &json!(hooks))
+    }
+
+    fn list_deliveries(&self, state: &State, key: &TargetKey, id: u64) -> Answer {
+        let hook = state.targets.get(key).and_then(|target| target.hooks.get(&id));
+        let Some(hook) = hook else { return self.not_found() };
+        let page = Page::of(self.request);
+        let deliveries: Vec<Value> =
+            (1..).zip(&hook.deliveries).map(|(id, delivery)| body::hook_delivery(id, *delivery)).collect();
+        Answer::json(200, &json!(page.cut(&deliveries)))
     }
 
     fn get_repository(&self, state: &State, key: &TargetKey) -> Answer {

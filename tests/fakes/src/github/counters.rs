@@ -13,6 +13,8 @@ pub enum Endpoint {
     GetVersion,
     /// One job of a workflow.
     GetJob,
+    /// The webhooks of a target, or the deliveries of one.
+    Hooks,
     /// A repository.
     GetRepository,
     /// The repositories of an organization or user, one page.

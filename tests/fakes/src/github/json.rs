@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::limits::Primary;
-use super::world::{Job, Runner};
+use super::world::{Hook, Job, Runner, Scope};
 
 /// The read-only labels, with their ids on this fake.
 const READ_ONLY_LABELS: [(&str, u64); 5] = [("self-hosted", 1), ("Linux", 2), ("Windows", 3), ("macOS", 4), ("X64", 5)];
@@ -106,6 +106,47 @@ pub(crate) fn delivery(action: &str, id: u64, repository: &str, about: &Job) -> 
         "workflow_job": job(id, repository, about),
         "repository": { "id": 1, "full_name": repository },
         "sender": { "login": "octocat" },
+    })
+}
+
+/// A webhook (`hook` of a repository, `org-hook` of an organization).
+pub(crate) fn hook(id: u64, hook: &Hook, scope: Scope, hooks_url: &str) -> Value {
+    let url = format!("{hooks_url}/{id}");
+    let mut body = json!({
+        "type": if scope == Scope::Repository { "Repository" } else { "Organization" },
+        "id": id,
+        "name": "web",
+        "active": !hook.is_off,
+        "events": hook.events,
+        "config": {"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": hook.url},
+        "updated_at": "2026-11-05T08:04:55Z",
+        "created_at": "2026-11-05T08:04:55Z",
+        "url": url,
+        "ping_url": format!("{url}/pings"),
+        "deliveries_url": format!("{url}/deliveries"),
+    });
+    if scope == Scope::Repository {
+        body["test_url"] = json!(format!("{url}/tests"));
+        body["last_response"] = json!({"code": null, "status": "unused", "message": null});
+    }
+    body
+}
+
+/// A delivery of a webhook in a list (`hook-delivery-item`).
+pub(crate) fn hook_delivery(id: u64, (at_ms, status): (i64, u16)) -> Value {
+    json!({
+        "id": id,
+        "guid": format!("72d3162e-cc78-11e3-81ab-{id:012}"),
+        "delivered_at": moment(at_ms),
+        "redelivery": false,
+        "duration": 0.27,
+        "status": if (200..300).contains(&status) { "OK" } else { "Invalid HTTP Response" },
+        "status_code": status,
+        "event": "workflow_job",
+        "action": "queued",
+        "installation_id": null,
+        "repository_id": 1,
+        "throttled_at": null,
     })
 }
 

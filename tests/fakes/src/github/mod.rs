@@ -20,7 +20,7 @@ pub use counters::{Counters, Endpoint};
 pub use fault::{Fault, Strikes};
 pub use limits::Limits;
 pub use state::State;
-pub use world::{Access, Job, Links, Runner, RunnerSpec, Scope, TargetKey};
+pub use world::{Access, Hook, Job, Links, Runner, RunnerSpec, Scope, TargetKey};
 
 use crate::server::{Server, lock, wall_clock_ms};
 

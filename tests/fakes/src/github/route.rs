@@ -24,6 +24,8 @@ pub(crate) enum Call {
     GetRunner(u64),
     GetVersion(String),
     GetJob(u64),
+    ListHooks,
+    ListDeliveries(u64),
     GetRepository,
     ListRepositories,
     GetInstallation,
@@ -80,6 +82,14 @@ impl Route {
                 format!("actions/self-hosted-runners#get-runner-version-end-of-life-schedule-for-{holder}")
             }
             Call::GetJob(_) => "actions/workflow-jobs#get-a-job-for-a-workflow-run".to_owned(),
+            Call::ListHooks if scope == Some(Scope::Organization) => {
+                "orgs/webhooks#list-organization-webhooks".to_owned()
+            }
+            Call::ListHooks => "repos/webhooks#list-repository-webhooks".to_owned(),
+            Call::ListDeliveries(_) if scope == Some(Scope::Organization) => {
+                "orgs/webhooks#list-deliveries-for-an-organization-webhook".to_owned()
+            }
+            Call::ListDeliveries(_) => "repos/webhooks#list-deliveries-for-a-repository-webhook".to_owned(),
             Call::ListRepositories if scope == Some(Scope::User) => {
                 "repos/repos#list-repositories-for-a-user".to_owned()
             }
@@ -100,12 +110,14 @@ impl Call {
         match (scope, rest) {
             (Scope::Repository, []) => Self::GetRepository,
             (Scope::User | Scope::Organization, ["repos"]) => Self::ListRepositories,
-            (Scope::User, ["actions", ..]) => Self::Unknown,
+            (Scope::User, ["actions" | "hooks", ..]) => Self::Unknown,
             (_, ["actions", "runners"]) => Self::ListRunners,
             (_, ["actions", "runners", "deprecations", version]) => Self::GetVersion((*version).to_owned()),
             (_, ["actions", "runners", id]) => id.parse().map_or(Self::Unknown, Self::GetRunner),
             (Scope::Repository, ["actions", "jobs", id]) => id.parse().map_or(Self::Unknown, Self::GetJob),
             (Scope::Enterprise, _) => Self::Unknown,
+            (_, ["hooks"]) => Self::ListHooks,
+            (_, ["hooks", id, "deliveries"]) => id.parse().map_or(Self::Unknown, Self::ListDeliveries),
             (_, ["installation"]) => Self::GetInstallation,
             _ => Self::Unknown,
         }
@@ -127,6 +139,7 @@ impl Call {
             Self::GetRunner(_) => Endpoint::GetRunner,
             Self::GetVersion(_) => Endpoint::GetVersion,
             Self::GetJob(_) => Endpoint::GetJob,
+            Self::ListHooks | Self::ListDeliveries(_) => Endpoint::Hooks,
             Self::GetRepository => Endpoint::GetRepository,
             Self::ListRepositories => Endpoint::ListRepositories,
             Self::GetInstallation => Endpoint::GetInstallation,
@@ -162,6 +175,9 @@ mod tests {
             ("/repos/acme/web/installation", "acme/web", Call::GetInstallation),
             ("/repositories/7", "acme/web", Call::GetRepository),
             ("/repos/acme/web/actions/jobs/42", "acme/web", Call::GetJob(42)),
+            ("/orgs/acme/hooks", "orgs/acme", Call::ListHooks),
+            ("/repos/acme/web/hooks/9/deliveries", "acme/web", Call::ListDeliveries(9)),
+            ("/users/jo/hooks", "users/jo", Call::Unknown),
             ("/repos/acme/web/actions/runners/x", "acme/web", Call::Unknown),
             ("/repos/acme/web%20b/actions/runners", "acme/web b", Call::ListRunners),
         ] {

@@ -6,7 +6,7 @@ use super::counters::Counters;
 use super::credential::{App, Token, TokenKind};
 use super::fault::{Fault, Faults, Strikes};
 use super::limits::{Limits, Usage};
-use super::world::{Access, Job, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
+use super::world::{Access, Hook, Job, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
 
 /// Requests per hour of a personal or installation token.
 const REQUESTS_PER_HOUR: u64 = 5_000;
@@ -132,6 +132,15 @@ impl State {
         let key = self.known(repository);
         if let Some(target) = self.targets.get_mut(&key) {
             target.jobs.remove(&id);
+        }
+    }
+
+    /// Adds a webhook to a repository or an organization.
+    #[track_caller]
+    pub fn add_hook(&mut self, target: &str, hook: Hook) {
+        let (key, id) = (self.known(target), self.next_id());
+        if let Some(target) = self.targets.get_mut(&key) {
+            target.hooks.insert(id, hook);
         }
     }
 

@@ -152,6 +152,19 @@ impl Job {
     }
 }
 
+/// A webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hook {
+    /// Where it delivers to.
+    pub url: String,
+    /// The events that it reports.
+    pub events: Vec<String>,
+    /// Whether it is switched off.
+    pub is_off: bool,
+    /// The times of its deliveries, in milliseconds since 1970, and the statuses of the answers; the latest first.
+    pub deliveries: Vec<(i64, u16)>,
+}
+
 /// Which `Link` header lists have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
@@ -221,6 +234,8 @@ pub(crate) struct Target {
     pub(crate) runners: BTreeMap<u64, Runner>,
     /// The jobs of a repository's workflows, by id.
     pub(crate) jobs: BTreeMap<u64, Job>,
+    /// Its webhooks, by id.
+    pub(crate) hooks: BTreeMap<u64, Hook>,
     pub(crate) listing: Listing,
 }
 
@@ -246,6 +261,7 @@ impl Target {
             archived: false,
             runners: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             listing: Listing::default(),
         }
     }
