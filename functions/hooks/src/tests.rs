@@ -79,7 +79,8 @@ async fn a_body_that_the_gateway_encoded_is_the_same() {
 async fn other_events_and_jobs_of_githubs_own_runners_are_accepted_and_dropped() {
     let world = world().await;
     let mut hosted = sample("hooks-job-queued");
-    hosted["body"] = hosted["body"].as_str().unwrap().replace(r#"["self-hosted","gpu"]"#, r#"["ubuntu-latest"]"#).into();
+    hosted["body"] =
+        hosted["body"].as_str().unwrap().replace(r#"["self-hosted","gpu"]"#, r#"["ubuntu-latest"]"#).into();
     for event in [sample("hooks-ping"), hosted] {
         assert_eq!(status(&world, signed(event, SECRET)).await, 202);
     }

@@ -54,7 +54,15 @@ impl Poller {
         let build = move |settings| Ready::of(settings, every, receives_jobs, &for_store);
         let reloading_config = ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), read, build);
         let latest = LatestChecks::default();
-        Self { reloading_config, jobs, changes, dead_letters, stack: variables.stack(), latest, known: KnownTargets::default() }
+        Self {
+            reloading_config,
+            jobs,
+            changes,
+            dead_letters,
+            stack: variables.stack(),
+            latest,
+            known: KnownTargets::default(),
+        }
     }
 
     /// Handles one invocation.

@@ -17,7 +17,9 @@ use monitor_domain::policy::Policy;
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::target::Target;
 use monitor_pipeline::messages::{CheckJob, Reason};
-use monitor_pipeline::stages::{Check, CheckEnding, CheckReport, CheckSettings, Disposition, KnownTargets, LatestChecks};
+use monitor_pipeline::stages::{
+    Check, CheckEnding, CheckReport, CheckSettings, Disposition, KnownTargets, LatestChecks,
+};
 use monitor_pipeline::testing::doubles::FaultyStore;
 use monitor_stately_server::{Fault as StoreFault, RpcCode, Trouble};
 use serde_json::{Value, json};

@@ -203,7 +203,8 @@ fn report_of_a_job(has_ended: bool) -> String {
 
 #[tokio::test]
 async fn a_report_of_a_job_is_stored_and_the_next_check_opens_an_outage_of_its_queue_if_jobs_are_received() {
-    for (variables, outages) in [(&[("RECEIVE_JOBS", "true")][..], 1), (&[("RECEIVE_JOBS", "false")][..], 0), (&[], 0)] {
+    for (variables, outages) in [(&[("RECEIVE_JOBS", "true")][..], 1), (&[("RECEIVE_JOBS", "false")][..], 0), (&[], 0)]
+    {
         let policy = ("POLICY", r#"{"failureThreshold":1}"#);
         let world = world(&[variables, &[policy]].concat()).await;
         let target = super::target("acme/web");
@@ -212,7 +213,11 @@ async fn a_report_of_a_job_is_stored_and_the_next_check_opens_an_outage_of_its_q
         world.github.state().set_job(
             "acme/web",
             42,
-            monitor_fakes::github::Job::queued("train", &["self-hosted", "gpu"], monitor_fakes::wall_clock_ms() - 1_200_000),
+            monitor_fakes::github::Job::queued(
+                "train",
+                &["self-hosted", "gpu"],
+                monitor_fakes::wall_clock_ms() - 1_200_000,
+            ),
         );
         assert_eq!(world.invoke(report_of_a_job(false)).await, Ok(json!({"batchItemFailures": []})));
         assert_eq!(lists(&world), 0, "a report asks GitHub for nothing");

@@ -1,6 +1,7 @@
 //! Prints all measurements as one table: `make bench`.
 
 mod cost;
+mod deliveries;
 mod fleet;
 mod functions;
 mod latency;
@@ -11,6 +12,7 @@ mod one_check;
 mod page;
 mod runtime_api;
 mod sending;
+mod served;
 mod table;
 mod time_scale;
 mod world;
@@ -76,6 +78,8 @@ enum Part {
     Memory,
     /// The page over 4,000 targets
     Page,
+    /// Reports of workflow jobs over HTTP
+    Deliveries,
     Cost,
 }
 
@@ -110,6 +114,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Part::Paced => fleet::paced(&mut table, &sizes)?,
             Part::Memory => memory::measure(&mut table, folder, if quick { 5_000 } else { 100_000 })?,
             Part::Page => page::measure(&mut table, folder, if quick { 200 } else { 4_000 })?,
+            Part::Deliveries => deliveries::measure(&mut table, folder, if quick { 1_000 } else { 10_000 })?,
             Part::Cost => cost::measure(&mut table)?,
         }
     }

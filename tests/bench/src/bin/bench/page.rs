@@ -1,11 +1,8 @@
 //! The page over a large store: time to the first byte, and what it adds to the memory of `run`.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -27,10 +24,10 @@ use monitor_pipeline::testing::samples;
 use monitor_telemetry::SystemClock;
 use monitor_web::{Hosts, Options, router};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tower::ServiceExt as _;
 
-use crate::measure::{median, memory_kib, ms, quantile};
+use crate::measure::{median, quantile};
+use crate::served::Served;
 use crate::table::Table;
 use crate::world::{Terms, World, repository};
 
@@ -40,78 +37,8 @@ const DAY_SECS: u64 = 86_400;
 const DAYS: u64 = 90;
 /// How many pages are open at once.
 const OPEN_PAGES: usize = 200;
-/// How long a start may take.
-const DEADLINE: Duration = Duration::from_secs(300);
-
-/// A program with a page, ended when it is dropped.
-struct Served {
-    child: Child,
-    address: SocketAddr,
-    log: Receiver<String>,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Served {
-    fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let (line, log) = mpsc::channel();
-        // `web` prints its address, `run` logs it.
-        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().context("no standard output")?);
-        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().context("no standard error")?);
-        for output in [stdout, stderr].map(BufReader::new) {
-            let line = line.clone();
-            std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|one| line.send(one)));
-        }
-        let mut served = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
-        let said = served.logged(" page")?;
-        let (_, port) = said.split_once("127.0.0.1:").with_context(|| said.clone())?;
-        let port = port.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        served.address.set_port(port.parse()?);
-        Ok(served)
-    }
-
-    /// Waits for a line of the log.
-    fn logged(&self, words: &str) -> anyhow::Result<String> {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.log.recv_timeout(left).with_context(|| format!("not in the log: {words}"))?;
-            if line.contains(words) {
-                return Ok(line);
-            }
-        }
-    }
-
-    /// Asks for a page. Returns the time to its first byte and its size.
-    fn get(&self, path: &str) -> anyhow::Result<(f64, usize)> {
-        let mut connection = TcpStream::connect(self.address)?;
-        let began = Instant::now();
-        write!(connection, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut first = [0; 12];
-        connection.read_exact(&mut first)?;
-        let took = ms(began.elapsed());
-        ensure!(&first == b"HTTP/1.1 200", "{path}: {}", String::from_utf8_lossy(&first));
-        let mut rest = Vec::new();
-        connection.read_to_end(&mut rest)?;
-        Ok((took, first.len() + rest.len()))
-    }
-
-    /// The times of many requests, and the largest size.
-    fn times(&self, path: &str, requests: usize) -> anyhow::Result<(Vec<f64>, usize)> {
-        let answers: Vec<(f64, usize)> = (0..requests).map(|_| self.get(path)).collect::<Result<_, _>>()?;
-        Ok((answers.iter().map(|(took, _)| *took).collect(), answers.iter().map(|(_, size)| *size).max().unwrap_or(0)))
-    }
-
-    fn memory_mib(&self) -> anyhow::Result<f64> {
-        Ok(memory_kib(self.child.id(), "VmRSS")? / 1_024.0)
-    }
-}
+/// What the program says with the address of its page.
+const PAGE: &str = " page";
 
 pub(crate) fn measure(table: &mut Table, folder: &Path, targets: usize) -> anyhow::Result<()> {
     table.section("The page");
@@ -123,7 +50,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, targets: usize) -> anyho
     let fleet = format!("{targets} targets × {RUNNERS} runners, {DAYS} days of history");
     let mut command = Command::new(&program);
     command.env_clear().args(["web", "127.0.0.1:0", "--log-format", "json", "--store"]).arg(&store);
-    let served = Served::start(&mut command)?;
+    let served = Served::start(&mut command, PAGE)?;
     let (first, _) = served.get("/")?;
     table.add("first page after the start, first byte", first, "ms").note(format!("{fleet}; the store is read"));
     let (mut times, size) = served.times("/", 200)?;
@@ -154,7 +81,7 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, targets: usize) -> anyho
         command.env_clear().args(["run", "--every", "1h", "--web", "127.0.0.1:0", "--log-format", "json", "--store"]);
         command.arg(&store).env("REPOS", list.join(",")).env("GITHUB_TOKEN", TOKEN);
         command.env("GITHUB_API_URL", world.github_url()).env("GITHUB_REQUESTS_PER_MINUTE", "off");
-        let served = Served::start(&mut command)?;
+        let served = Served::start(&mut command, PAGE)?;
         served.logged("cycle complete")?;
         for path in pages {
             served.times(path, 20)?;
