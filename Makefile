@@ -145,12 +145,10 @@ instructions: ## Instructions of the inner loops, counted by valgrind, compared 
 
 FUNCTIONS := scheduler poller notifier slack hooks web
 
-# On all processors: `sam build` builds one after the other, and then finds them built. That of the page is built by itself, because its
-# dependencies have other features: built together, all would be built again.
+# All at once, on all processors: `sam build` builds one after the other, and then finds them built, because their dependencies have the
+# same features.
 functions: .venv/stack-installed ## The functions for this machine's architecture, in target/lambda
-	cd functions && for packages in "$(patsubst %,--package monitor-function-%,$(filter-out web,$(FUNCTIONS)))" "--package monitor-function-web"; do \
-		$(IN_VENV) cargo lambda build --release --manifest-path ../Cargo.toml $$packages $(if $(filter arm64,$(ARCHITECTURE)),--arm64); \
-	done
+	cd functions && $(IN_VENV) cargo lambda build --release --manifest-path ../Cargo.toml $(FUNCTIONS:%=--package monitor-function-%) $(if $(filter arm64,$(ARCHITECTURE)),--arm64)
 
 stack: .venv/stack-installed .tools/checkov/installed tests/dynamodb/node_modules/.package-lock.json .tools/ministack/installed ## The deployed stack without a cloud: template, queues, functions, containers
 	tests/e2e/stack/install-localstack
