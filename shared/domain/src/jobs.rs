@@ -175,7 +175,7 @@ pub enum WaitReason {
     },
 }
 
-/// A part of a sentence. Whoever shows it writes names and times in its own way.
+/// A part of a sentence. Each host writes names and times in its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said<'a> {
     /// Words.
