@@ -232,12 +232,12 @@ def packed(folder):
     """Packs made-up programs for each architecture, as the release workflow packs real ones."""
     made, output = folder / "made", folder / "output"
     program = made / "runner-monitor"
-    for name in ("scheduler", "poller", "notifier", "slack", "web", "hooks"):
+    script = release()
+    for name in script.FUNCTIONS:
         (made / name).mkdir(parents=True)
         (made / name / "bootstrap").write_bytes(b"\x7fELF " + name.encode())
     program.write_text('#!/bin/sh\nif [ "$1" = man ]; then echo page > "$2/runner-monitor.1"; else echo "$*"; fi\n', encoding="utf-8")
     program.chmod(0o755)
-    script = release()
     parts = [argparse.Namespace(output=output, target=f"{processor}-unknown-linux-musl", binary=program, image="ghcr.io/Acme/monitor:1")
              for processor in ("x86_64", "aarch64")]
     for part in parts:

@@ -22,7 +22,8 @@ import tomllib
 
 import pages
 
-sys.path.insert(0, str(pages.ROOT / "tests" / "e2e" / "stack"))
+sys.path[:0] = [str(pages.ROOT / "tests" / "e2e" / "stack"), str(pages.ROOT / "scripts")]
+import release  # noqa: E402
 import servers  # noqa: E402
 import template  # noqa: E402
 
@@ -183,7 +184,7 @@ def world():
 
 def deploy(folder, environment):
     """Creates the stack from the archive of a release, whose functions are never run."""
-    for name in ("scheduler", "poller", "notifier", "slack", "web"):
+    for name in release.FUNCTIONS:
         (folder / "built" / name).mkdir(parents=True)
         shutil.copy("/bin/true", folder / "built" / name / "bootstrap")
     script = """
