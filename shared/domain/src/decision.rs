@@ -41,9 +41,11 @@ pub struct Decision {
     pub last_seen_at: Option<Timestamp>,
 }
 
-/// Whether an outage that opens began while the target was monitored.
-fn is_new_loss(outage: &Outage) -> bool {
-    outage.status == Status::Offline && outage.visibility != Visibility::Baseline
+/// Whether an outage that opens at `observed_at` began now, and while the target was monitored. One that was suppressed
+/// opens again once it lasts, and what other targets lose then is not its reason.
+fn is_new_loss(outage: &Outage, observed_at: Timestamp) -> bool {
+    let is_new = outage.confirmed_at == observed_at;
+    is_new && outage.status == Status::Offline && outage.visibility != Visibility::Baseline
 }
 
 /// How far the notifier has processed a target's changes, as far as is known.
@@ -87,7 +89,8 @@ impl Decision {
 
     /// Whether the target has no runner online any more, and an outage opens that is alerted, muted or suppressed.
     pub fn opens_with_all_runners_offline(&self) -> bool {
-        let opens = |event: &Event| matches!(event, Event::OutageOpened { outage } if is_new_loss(outage));
+        let opens =
+            |event: &Event| matches!(event, Event::OutageOpened { outage } if is_new_loss(outage, self.observed_at));
         self.has_no_runner_online() && self.all_events().any(opens)
     }
 
@@ -100,7 +103,7 @@ impl Decision {
         for change in &mut self.runners {
             for event in &mut change.events {
                 let Event::OutageOpened { outage } = event else { continue };
-                if is_new_loss(outage) {
+                if is_new_loss(outage, self.observed_at) {
                     outage.lost_targets = Some(targets);
                     if let Health::Down(down) = &mut change.runner.health {
                         down.outage.lost_targets = Some(targets);

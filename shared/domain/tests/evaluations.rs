@@ -279,6 +279,26 @@ fn a_flapping_runner_that_stays_offline_is_notified_as_an_outage() {
 }
 
 #[test]
+fn what_other_targets_lose_is_no_reason_for_an_outage_that_began_before() {
+    let policy = r#"{"failureThreshold":1,"successThreshold":1}"#;
+    let reason_at = |history: &History, secs: u64| {
+        let mut decision = history.decide(&check(at(secs), &[runner(1, Offline)]));
+        let asks = decision.opens_with_all_runners_offline();
+        decision.note_lost_targets(5);
+        let events: Vec<Event> = decision.all_events().cloned().collect();
+        (asks, opened(&events)[0].lost_targets)
+    };
+    let mut history = History::watching(policy, &[runner(1, Idle)]);
+    assert_eq!(reason_at(&history, 300), (true, Some(5)));
+    for round in 0..3 {
+        history.see(600 * round + 300, &[runner(1, Idle)]);
+        history.see(600 * round + 600, &[runner(1, Offline)]);
+    }
+    // The runner flaps, and its outage is notified half an hour after it began.
+    assert_eq!(reason_at(&history, 1_800 + 1_800), (false, None));
+}
+
+#[test]
 fn the_return_of_a_flapping_runner_that_was_removed_is_notified() {
     let others = [runner(2, Idle)];
     let mut history =
