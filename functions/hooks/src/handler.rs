@@ -6,11 +6,9 @@ use std::time::Duration;
 use aws_lambda_events::event::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use monitor_aws::Failure;
 use monitor_domain::time::Timestamp;
 use monitor_github::{MAX_WEBHOOK_BYTES, RefusedDeliveries, WebhookRefusal, WebhookSecret, read_webhook};
 use monitor_pipeline::ports::{Outgoing, Sender};
-use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -21,20 +19,6 @@ const BAD_REQUEST: i64 = 400;
 const TOO_LARGE: i64 = 413;
 const NOT_UNDERSTOOD: i64 = 422;
 const UNAVAILABLE: i64 = 503;
-
-/// Reads a request through an HTTP API or a function URL, payload version 2.0.
-pub(crate) fn read(event: Value) -> Result<ApiGatewayV2httpRequest, Failure> {
-    let is_request = event.get("requestContext").is_some();
-    let request = Some(event).filter(|_| is_request).and_then(|event| serde_json::from_value(event).ok());
-    // Anybody may have written the event, so the error quotes nothing from it.
-    request.ok_or_else(|| {
-        Failure::Event(
-            "the event must be a request from an HTTP API (payload version 2.0), for example one from \
-             events/hooks-*.json, signed by events/sign"
-                .to_owned(),
-        )
-    })
-}
 
 /// What a delivery is received with.
 pub(crate) struct Receiver<'a, Q> {

@@ -33,7 +33,7 @@ impl Hooks {
     }
 
     pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
-        let request = handler::read(event)?;
+        let request = host::request(event, "events/hooks-*.json, signed by events/sign")?;
         let now = SystemClock.now();
         let secret = self.reloading_config.get(now).await?;
         let within = invocation.left(SystemClock.now()).saturating_sub(RESERVE);

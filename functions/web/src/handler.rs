@@ -10,26 +10,11 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monitor_access::Refusal;
-use monitor_aws::Failure;
-use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing::{Instrument as _, info_span, warn};
 
 /// Lambda accepts answers of 6 MB, in which JSON escapes some characters.
 const MAX_ANSWER_BYTES: usize = 4_500_000;
-
-/// Reads a request through an HTTP API or a function URL, payload version 2.0.
-pub(crate) fn read(event: Value) -> Result<ApiGatewayV2httpRequest, Failure> {
-    let is_request = event.get("requestContext").is_some();
-    let request = Some(event).filter(|_| is_request).and_then(|event| serde_json::from_value(event).ok());
-    // Anybody may have written the event, so the error quotes nothing from it.
-    request.ok_or_else(|| {
-        Failure::Event(
-            "the event must be a request from an HTTP API (payload version 2.0), for example one from events/web-*.json"
-                .to_owned(),
-        )
-    })
-}
 
 fn converted(event: ApiGatewayV2httpRequest) -> Option<Request<Body>> {
     let path = event.raw_path.as_deref().filter(|path| path.starts_with('/'))?;

@@ -8,6 +8,7 @@ use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monitor_access::AccessKeys;
+use monitor_aws::host;
 use monitor_aws::testing::{PREFIX, SIGNING_SECRET, World};
 use monitor_domain::secret::Secret;
 use monitor_domain::subject::Revision;
@@ -161,7 +162,7 @@ async fn a_store_that_does_not_answer_is_reported_and_no_link_is_used_up() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_page_is_given_up_before_the_gateway_gives_up() {
     let slow = Router::new().route("/", axum::routing::get(async || tokio::time::sleep(Duration::from_secs(60)).await));
-    let request = handler::read(sample("web-fleet")).unwrap();
+    let request = host::request(sample("web-fleet"), "").unwrap();
     let (response, refusal) = handler::answer(&slow, request, Duration::from_secs(28), "request-1").await;
     assert_eq!((response.status_code, refusal), (504, None));
 }

@@ -37,7 +37,7 @@ impl Web {
     }
 
     pub(crate) async fn handle(&self, event: Value, invocation: Invocation) -> Result<Value, Failure> {
-        let request = handler::read(event)?;
+        let request = host::request(event, "events/web-*.json")?;
         let pages = self.reloading_config.get(SystemClock.now()).await?;
         let within = invocation.left(SystemClock.now()).saturating_sub(RESERVE);
         let (response, refusal) = handler::answer(&pages, request, within, &invocation.request_id).await;

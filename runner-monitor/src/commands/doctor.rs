@@ -1,5 +1,7 @@
 //! `runner-monitor doctor`: finds what is wrong with an installation, and says how to fix it.
 
+mod webhooks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,10 +10,10 @@ use futures_util::StreamExt;
 use monitor_config::{HostOptions, Settings, StatelyDbSettings, StoreChoice};
 use monitor_domain::observation::{CredentialReport, Fault};
 use monitor_domain::subject::CredentialId;
-use monitor_domain::target::{Target, TargetKind, TargetSpec};
+use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_domain::versions::{VersionEnd, is_version};
-use monitor_github::{CredentialKind, GitHub, JobHook, ProbeReport};
+use monitor_github::{CredentialKind, GitHub, ProbeReport};
 use monitor_pipeline::ports::{Clock, Route, RunnerSource};
 use monitor_pipeline::records::read_monitor;
 use monitor_slack::{Messenger, Taken};
@@ -125,7 +127,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     findings.extend(of_credentials(&examined, clock.now()));
     findings.extend(of_versions(&github, &examined, clock.now()).await);
     if monitor_config::github_webhook_secret(&config_file::source())?.is_some() {
-        findings.extend(of_webhooks(&github, &examined, clock.now()).await);
+        findings.extend(webhooks::findings(&github, &examined, clock.now()).await);
     }
     findings.extend(of_slack(&http, &settings, arguments.send_test).await?);
     findings.push(of_store(arguments, &settings, clock.now()).await);
@@ -298,69 +300,6 @@ async fn of_versions(github: &GitHub, examined: &[ProbeReport], now: Timestamp) 
         });
     }
     findings
-}
-
-/// Whether webhooks report workflow jobs, and how their latest deliveries went. GitHub never repeats one by itself.
-async fn of_webhooks(github: &GitHub, examined: &[ProbeReport], now: Timestamp) -> Vec<Finding> {
-    const MOST: usize = 20;
-    let is_asked = |report: &&ProbeReport| report.runners.is_ok() && report.target.kind() != TargetKind::Enterprise;
-    let mut targets: Vec<&Target> = examined.iter().filter(is_asked).map(|report| &report.target).collect();
-    // That of an organization reports the jobs of all its repositories.
-    targets.sort_by_key(|target| target.kind() != TargetKind::Organization);
-    let asked = targets.into_iter().take(MOST).map(|target| async move { (target, github.job_hooks(target).await) });
-    let answers: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
-    let mut refusal = None;
-    let mut findings = Vec::new();
-    for (target, answer) in answers {
-        match answer {
-            Ok(hooks) => findings.extend(hooks.iter().map(|hook| of_webhook(target, hook, now))),
-            Err(failure) => _ = refusal.get_or_insert((target, failure)),
-        }
-    }
-    match refusal {
-        _ if !findings.is_empty() => findings,
-        Some((target, failure)) => {
-            let says = format!("not known whether one of {target} reports workflow jobs: {failure}");
-            vec![Finding::warning("webhook", says, "its settings on GitHub list its deliveries too")]
-        }
-        None => vec![Finding::warning(
-            "webhook",
-            "no target on the list has one that reports workflow jobs",
-            "docs/JOBS.md sets one up; those of a GitHub App or an enterprise are not seen here",
-        )],
-    }
-}
-
-fn of_webhook(target: &Target, hook: &JobHook, now: Timestamp) -> Finding {
-    let what = format!("webhook of {target}");
-    let to = one_line(&hook.address);
-    if !hook.is_active {
-        return Finding::problem(what, format!("to {to}: switched off"), "switch it on in its settings on GitHub");
-    }
-    let Some(latest) = hook.deliveries.first() else {
-        return Finding::ok(what, format!("to {to}; no delivery about a job in the last 3 days"));
-    };
-    let when = latest.at.map_or_else(String::new, |at| format!(" {}", ago(at, now)));
-    let failed = hook.deliveries.iter().filter(|delivery| !delivery.was_accepted()).count();
-    let of_all = match (failed, hook.deliveries.len()) {
-        (0, _) => String::new(),
-        (failed, all) => format!("; {failed} of the last {all} failed"),
-    };
-    if latest.was_accepted() {
-        return Finding::ok(what, format!("to {to}; the latest delivery{when} was accepted{of_all}"));
-    }
-    let (answered, fix) = match latest.status {
-        0 => (
-            "had no answer".to_owned(),
-            "check the address, the certificate of the proxy and the firewall: GitHub does not reach it",
-        ),
-        401 => (
-            "was answered with 401".to_owned(),
-            "set the secret of the webhook and GITHUB_WEBHOOK_SECRET to the same value",
-        ),
-        status => (format!("was answered with {status}"), "docs/JOBS.md says what each answer means"),
-    };
-    Finding::problem(what, format!("to {to}; the latest delivery{when} {answered}{of_all}"), fix)
 }
 
 fn of_version(version: &str, end: VersionEnd, now: Timestamp) -> Finding {
@@ -571,8 +510,6 @@ fn closing(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use monitor_github::HookDelivery;
-
     use super::*;
 
     #[test]
@@ -619,29 +556,6 @@ mod tests {
         assert!(of(RENEW_AHEAD) == Rating::Good && of(RENEW_AHEAD - Duration::from_millis(1)) == Rating::Warning);
         let none = of_expiry("token", CredentialReport::default(), now);
         assert!(none.rating == Rating::Good && none.says.contains("no expiry date"), "{}", none.says);
-    }
-
-    #[test]
-    fn a_webhook_is_well_if_it_is_on_and_its_latest_delivery_was_accepted() {
-        let now = Timestamp::from_epoch_ms(1_800_000_000_000);
-        let target: Target = "acme/web".parse().unwrap();
-        let of = |is_active: bool, statuses: &[u16]| {
-            let at = Some(now.minus(Duration::from_secs(180)));
-            let deliveries = statuses.iter().map(|status| HookDelivery { at, status: *status }).collect();
-            let hook = JobHook { address: "https://hooks.acme.test/".to_owned(), is_active, deliveries };
-            of_webhook(&target, &hook, now)
-        };
-        let well = of(true, &[202, 401, 202]);
-        assert!(well.rating == Rating::Good);
-        assert_eq!(
-            well.says,
-            "to https://hooks.acme.test/; the latest delivery 3 min ago was accepted; 1 of the last 3 failed"
-        );
-        assert!(of(true, &[]).rating == Rating::Good && of(false, &[202]).rating == Rating::Problem);
-        for (status, hint) in [(401, "GITHUB_WEBHOOK_SECRET"), (0, "firewall"), (503, "docs/JOBS.md")] {
-            let finding = of(true, &[status, 202]);
-            assert!(finding.rating == Rating::Problem && finding.hint.unwrap().contains(hint), "{status}");
-        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::metrics::Metrics;
+use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use monitor_domain::time::Timestamp;
@@ -73,6 +74,18 @@ pub fn publish(metrics: Metrics, stack: Option<&str>, now: Timestamp, request_id
 /// An answer in the form that Lambda accepts.
 pub fn answer(answer: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(Failure::setup)
+}
+
+/// Reads a request through an HTTP API or a function URL, payload version 2.0. `example` is the pattern of sample events.
+pub fn request(event: Value, example: &str) -> Result<ApiGatewayV2httpRequest, Failure> {
+    let is_request = event.get("requestContext").is_some();
+    let request = Some(event).filter(|_| is_request).and_then(|event| serde_json::from_value(event).ok());
+    // Anybody may have written the event, so the error quotes nothing from it.
+    request.ok_or_else(|| {
+        Failure::Event(format!(
+            "the event must be a request from an HTTP API (payload version 2.0), for example one from {example}"
+        ))
+    })
 }
 
 /// Reads an event of SQS.

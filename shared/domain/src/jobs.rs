@@ -291,18 +291,18 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn at(mins: i64) -> Timestamp {
+    pub(crate) fn at(mins: i64) -> Timestamp {
         Timestamp::from_epoch_ms(1_800_000_000_000 + mins * 60_000)
     }
 
-    fn labels(text: &str) -> Vec<String> {
+    pub(crate) fn labels(text: &str) -> Vec<String> {
         text.split(',').map(str::to_owned).collect()
     }
 
-    fn job(id: u64, wanted: &str, queued_at: Timestamp) -> Job {
+    pub(crate) fn job(id: u64, wanted: &str, queued_at: Timestamp) -> Job {
         Job {
             id: JobId(id),
             repository: "acme/web".parse().unwrap(),

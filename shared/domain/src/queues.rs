@@ -116,31 +116,8 @@ pub fn reason(labels: &[String], runners: &[&Runner], now: Timestamp) -> WaitRea
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::JobState;
+    use crate::jobs::tests::{at, job, labels};
     use crate::status::{ObservedRunner, RunnerId};
-
-    fn at(mins: i64) -> Timestamp {
-        Timestamp::from_epoch_ms(1_800_000_000_000 + mins * 60_000)
-    }
-
-    fn labels(text: &str) -> Vec<String> {
-        text.split(',').map(str::to_owned).collect()
-    }
-
-    fn job(id: u64, wanted: &str, queued_at: Timestamp) -> Job {
-        Job {
-            id: JobId(id),
-            repository: "acme/web".parse().unwrap(),
-            workflow: Some("Train".to_owned()),
-            name: format!("job-{id}"),
-            url: format!("https://github.com/acme/web/actions/runs/1/job/{id}"),
-            labels: labels(wanted),
-            state: JobState::Queued,
-            queued_at,
-            runner: None,
-            started_at: None,
-        }
-    }
 
     fn runner(id: u64, own: &str, status: Status) -> Runner {
         let observed = ObservedRunner {
