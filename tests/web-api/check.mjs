@@ -164,7 +164,10 @@ async function reportJob(address, id, labels) {
   });
   const signature = createHmac("sha256", WEBHOOK_SECRET).update(body).digest("hex");
   const headers = { "x-github-event": "workflow_job", "x-hub-signature-256": `sha256=${signature}` };
-  const { status } = await fetch(`http://${address}/`, { method: "POST", headers, body });
+  const report = async () => (await fetch(`http://${address}/`, { method: "POST", headers, body })).status;
+  let status = await report();
+  // Before its first tick the monitor knows no target.
+  for (const until = Date.now() + 30_000; status === 503 && Date.now() < until; await pause(100)) status = await report();
   if (status !== 202) faults.add(`the report of a job was answered with ${status}`);
 }
 

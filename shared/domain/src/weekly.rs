@@ -300,7 +300,7 @@ impl ReportBuilder {
     }
 
     /// The report. `ends` says when GitHub gives no more jobs to versions of the runner. `None` if no target was
-    /// monitored in the week: there is nothing to say.
+    /// monitored in the week: there is nothing to say. If targets were left out, that is not certain.
     pub fn finish(self, ends: &BTreeMap<String, Timestamp>) -> Option<WeeklyReport> {
         let Self { mut report, versions, .. } = self;
         for (version, (runners, targets)) in versions {
@@ -310,7 +310,7 @@ impl ReportBuilder {
                 report.versions.add(ending, |one| (one.ends_at, one.version.clone()));
             }
         }
-        (report.targets > 0).then_some(report)
+        (report.targets > 0 || report.unread > 0).then_some(report)
     }
 }
 

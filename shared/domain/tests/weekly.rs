@@ -102,8 +102,10 @@ fn week() -> Span {
 fn a_target_that_was_not_monitored_in_the_week_is_not_in_the_report() {
     let mut builder = ReportBuilder::new(week(), None);
     builder.add(&fleet(1), &TargetReport { from: week().until, ..target_report(&[(60, 1)], &[]) });
-    builder.leave_out();
     assert_eq!(builder.clone().finish(&BTreeMap::new()), None, "there is nothing to say");
+    builder.leave_out();
+    let unread = builder.clone().finish(&BTreeMap::new()).unwrap();
+    assert_eq!((unread.targets, unread.unread), (0, 1), "what was left out may have something to say");
     builder.add(&fleet(2), &target_report(&[(60, 1)], &[]));
     let report = builder.finish(&BTreeMap::new()).unwrap();
     assert_eq!((report.targets, report.unread, report.runners, report.checks), (1, 1, 1, None));

@@ -20,7 +20,7 @@ use crate::messages::JobReport;
 use crate::monitoring::watched;
 use crate::ports::{Clock, RunnerSource, Store, StoreError};
 use crate::records;
-use crate::stages::Disposition;
+use crate::stages::{Disposition, RETRY_AFTER};
 
 /// How many overdue jobs of a target GitHub is asked about in one check, the oldest first.
 const ASKED_WHEN_OVERDUE: usize = 20;
@@ -32,28 +32,34 @@ const RUNNING_WINDOWS: u64 = 12;
 const RUNNING_WINDOW: Duration = Duration::from_secs(300);
 /// How long the list of targets is remembered between reports.
 const LIST_KEPT: Duration = Duration::from_secs(60);
+/// The same before a report is ignored, because its target may be new. Most reports may be of other repositories.
+const LIST_KEPT_IF_UNKNOWN: Duration = Duration::from_secs(5);
 
 /// The list of targets, as this process read it last: a report of a job need not read it again.
 #[derive(Debug, Default)]
 pub struct KnownTargets(Mutex<Option<(Timestamp, Arc<BTreeSet<TargetId>>)>>);
 
 impl KnownTargets {
-    async fn read(&self, store: &impl Store, clock: &impl Clock) -> Result<Arc<BTreeSet<TargetId>>, StoreError> {
+    /// The list, at most as old as `kept`; `None` before the first tick has stored one.
+    async fn read(
+        &self,
+        (store, clock): (&impl Store, &impl Clock),
+        kept: Duration,
+    ) -> Result<Option<Arc<BTreeSet<TargetId>>>, StoreError> {
         let now = clock.now();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, targets)) = known
             && at <= now
-            && now.since(at) < LIST_KEPT
+            && now.since(at) < kept
         {
-            return Ok(targets);
+            return Ok(Some(targets));
         }
-        let mut targets = BTreeSet::new();
-        if let Some(Item::Watchlist(list)) = store.get(&[Key::Watchlist]).await?.into_iter().next() {
-            targets.extend(list.targets.iter().map(|target| target.id().clone()));
-        }
-        let targets = Arc::new(targets);
+        let Some(Item::Watchlist(list)) = store.get(&[Key::Watchlist]).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let targets = Arc::new(list.targets.iter().map(|target| target.id().clone()).collect());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&targets)));
-        Ok(targets)
+        Ok(Some(targets))
     }
 }
 
@@ -71,7 +77,7 @@ impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
     /// Handles one report. Reports may arrive late, twice and out of order.
     pub async fn run(&self, report: &JobReport) -> Disposition {
         match self.record(report).await {
-            Ok(()) => Disposition::Done,
+            Ok(disposition) => disposition,
             Err(error) => {
                 warn!(job = report.job.id.0, repository = %report.job.repository, %error, "the report of a job was not stored");
                 error.into()
@@ -79,27 +85,36 @@ impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
         }
     }
 
-    async fn record(&self, report: &JobReport) -> Result<(), StoreError> {
+    async fn record(&self, report: &JobReport) -> Result<Disposition, StoreError> {
         let JobReport { job, completed, enterprise } = report;
-        let known = self.known.read(self.store, self.clock).await?;
-        let Some(target) = home(job, enterprise.as_ref(), &known) else {
+        let mut target = None;
+        for kept in [LIST_KEPT, LIST_KEPT_IF_UNKNOWN] {
+            let Some(known) = self.known.read((self.store, self.clock), kept).await? else {
+                let reason = "the list of targets is not stored yet".to_owned();
+                info!(job = job.id.0, repository = %job.repository, reason, "the report of a job was not stored");
+                return Ok(Disposition::Retry { after: RETRY_AFTER, reason });
+            };
+            target = target.or_else(|| home(job, enterprise.as_ref(), &known));
+        }
+        let Some(target) = target else {
             debug!(job = job.id.0, repository = %job.repository, "no target has the runners of this job");
-            return Ok(());
+            return Ok(Disposition::Done);
         };
         let (key, ended) =
             (Key::Job(target.clone(), job.id), Key::Marker(Subject::Target(target.clone()), number_of(job)));
         let found = self.store.get(&[key, ended]).await?;
         if found.iter().any(|item| matches!(item, Item::Marker(_))) {
-            return Ok(());
+            return Ok(Disposition::Done);
         }
         if *completed {
-            return end(self.store, self.clock, &target, job).await;
+            end(self.store, self.clock, &target, job).await?;
+            return Ok(Disposition::Done);
         }
         let stored = found.iter().find_map(|item| if let Item::Job(item) = item { Some(&item.job) } else { None });
         if let Some(job) = Job::after(stored, job.clone(), self.clock.now()) {
             let _ = self.store.put(vec![Put::replacing(Item::Job(JobItem { target, job }))]).await?;
         }
-        Ok(())
+        Ok(Disposition::Done)
     }
 }
 

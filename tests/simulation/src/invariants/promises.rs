@@ -8,7 +8,7 @@ use monitor_domain::target::Target;
 use super::overrides::{REMINDED, UNMUTED};
 use super::{Examination, moment};
 use crate::machine::scenario_ms;
-use crate::model::{Absence, Listed, Unseen};
+use crate::model::{Absence, Listed, TICK_MS, Unseen};
 use crate::operations::{MINUTE_MS, TARGETS, What};
 use crate::record::{Record, Side, key_of, openings, reminded, sides};
 use crate::world::Taken;
@@ -222,7 +222,9 @@ impl Examination<'_> {
                 |notified: &&NotifiedSide<'_>| notified.side == Side::Ended && is_removed(&taken, notified);
             let of_now = |notified: &&NotifiedSide<'_>| (absence.began_ms..absence.ended_ms).contains(&notified.at_ms);
             let Some(removal) = notified.iter().filter(of_now).rfind(is_removal) else { return };
-            if self.model.was_ever_unlisted(absence.place, removal.at_ms, by_ms) {
+            // A target that is dropped forgets which runners were removed, and a tick applies a list that is a little older.
+            let removed_ms = removal.outage.resolved_at.map_or(removal.at_ms, scenario_ms);
+            if self.model.was_ever_unlisted(absence.place, removed_ms - TICK_MS, by_ms) {
                 return;
             }
             self.promised("return");

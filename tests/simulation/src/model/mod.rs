@@ -22,7 +22,7 @@ use crate::operations::{MINUTE_MS, Scenario, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
 
 /// The time between two ticks.
-const TICK_MS: i64 = 5 * MINUTE_MS;
+pub const TICK_MS: i64 = 5 * MINUTE_MS;
 /// The time from a check to the end of its recheck: a minute and some seconds.
 const RECHECK_MS: i64 = 63_000;
 /// From a tick to the end of its checks.

@@ -33,6 +33,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let due = self.settings.policy.report().and_then(|time| time.due(list.reported_until, now));
         let Some(week) = due else { return Ok(()) };
         let report = self.read_week(list, monitor, week).await?;
+        if let Some(WeeklyReport { targets: 0, unread, .. }) = report {
+            warn!(unread, "no target could be read for the weekly report: the next tick tries again");
+            return Ok(());
+        }
         let (list, change) = report_week(list, week.until, report, (self.clock.now(), self.clock.random()));
         let message = StateChange::of(Subject::Monitor, list.revision, &change.events);
         let is_notifiable = change.is_notifiable();

@@ -145,6 +145,29 @@ pub(super) async fn reports_arrive_in_any_order_and_only_of_targets_that_are_mon
     assert_eq!(this.stored_jobs().await, []);
 }
 
+pub(super) async fn a_job_of_a_new_target_is_stored<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Offline);
+    let known = KnownTargets::default();
+    let record = async |this: &Installation<'_, S>, id: u64, repository: &Target| {
+        let job = Job { repository: repository.clone(), ..job(id, this.clock.now()) };
+        let stage = RecordJob { store: &this.store, clock: &this.clock, known: &known };
+        let disposition = stage.run(&JobReport { job, completed: false, enterprise: None }).await;
+        let jobs = read_jobs(&this.store, repository.id()).await.unwrap_or_else(|error| panic!("{error}"));
+        (disposition, jobs.len())
+    };
+    let before_the_first_tick = record(&this, 1, &web()).await;
+    assert!(matches!(before_the_first_tick, (Disposition::Retry { .. }, 0)), "{before_the_first_tick:?}");
+    this.tick().await;
+    assert_eq!(record(&this, 1, &web()).await, (Disposition::Done, 1));
+
+    let other = repository("other");
+    assert_eq!(record(&this, 2, &other).await, (Disposition::Done, 0));
+    this.check.configured.push(TargetSpec::One(other.clone()));
+    this.clock.advance(Duration::from_secs(10));
+    this.tick().await;
+    assert_eq!(record(&this, 3, &other).await, (Disposition::Done, 1), "its list is ten seconds old");
+}
+
 pub(super) async fn what_github_does_not_confirm_is_notified_as_such_and_not_at_all_while_github_fails<S: Store>(
     store: &S,
 ) {

@@ -170,6 +170,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     ))
     .await;
     Box::pin(ticks::a_large_drop_does_not_delay_a_tick(&make().await)).await;
+    Box::pin(jobs::a_job_of_a_new_target_is_stored(&make().await)).await;
     Box::pin(jobs::jobs_that_wait_are_notified_once_with_the_reason_and_again_when_they_are_taken(&make().await)).await;
     Box::pin(jobs::a_report_that_was_lost_alarms_nobody(&make().await)).await;
     Box::pin(jobs::reports_arrive_in_any_order_and_only_of_targets_that_are_monitored(&make().await)).await;
@@ -182,6 +183,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(incidents::outages_of_many_targets_at_once_say_so(&make().await)).await;
     Box::pin(incidents::a_target_counts_once_and_only_while_it_is_recent(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_once_whatever_ticks(&make().await)).await;
+    Box::pin(weekly::a_week_is_reported_once_a_target_can_be_read(&make().await)).await;
     Box::pin(weekly::a_week_before_the_first_check_is_not_reported(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_up_to_a_day_late(&make().await)).await;
     Box::pin(weekly::a_target_that_cannot_be_read_is_missing_from_the_report(&make().await)).await;

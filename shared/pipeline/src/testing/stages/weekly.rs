@@ -101,3 +101,15 @@ pub(super) async fn a_target_that_cannot_be_read_is_missing_from_the_report<S: S
     let sent = run(&this, HOUR, INTERVAL).await;
     assert_eq!(sent.iter().map(|report| (report.targets, report.unread)).collect::<Vec<_>>(), [(1, 1)]);
 }
+
+pub(super) async fn a_week_is_reported_once_a_target_can_be_read<S: Store>(store: &S) {
+    let this = installation(store);
+    assert_eq!(run(&this, 55 * MINUTE, INTERVAL).await, []);
+    this.store.spoil(Key::Target(web().id().clone()));
+    this.clock.advance(INTERVAL);
+    this.tick().await;
+    assert_eq!(reports(&this.notify_all().await), [], "nothing can be read when it is due");
+    this.store.heal();
+    let sent = run(&this, INTERVAL, INTERVAL).await;
+    assert_eq!(sent.iter().map(|report| (report.targets, report.unread)).collect::<Vec<_>>(), [(1, 0)]);
+}
