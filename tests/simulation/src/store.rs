@@ -3,20 +3,23 @@
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
 use monitor_dynamodb::DynamoStore;
 use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::history::{TargetHistory, Unobserved};
 use monitor_pipeline::items::Item;
 use monitor_pipeline::keys::{Key, Put, Query};
-use monitor_pipeline::ports::{PutOutcome, Store, StoreError};
-use monitor_pipeline::records::{StoredFleet, read_fleet};
+use monitor_pipeline::ports::{Clock, PutOutcome, Store, StoreError};
+use monitor_pipeline::records::{StoredFleet, read_fleet, read_monitor};
 use monitor_stately::StatelyStore;
 use monitor_stately_server::State;
 
 use crate::dynamodb::{self, Rows, SimulatedTable};
 use crate::faults::{Fault, StoreKind};
-use crate::machine::Shared;
+use crate::machine::{Shared, timestamp};
 use crate::stately::{self, Connection};
 use crate::world::Noted;
 
@@ -91,6 +94,38 @@ impl Stored {
             Self::DynamoDb(rows) => Ok(ready(read_fleet(&dynamodb::direct(rows), target))??),
         }
     }
+
+    /// The history of a target at a time, from the start of the scenario on.
+    pub fn history(&self, target: &Target, now: Timestamp) -> anyhow::Result<TargetHistory> {
+        match self {
+            Self::Embedded(store) => Ok(ready(read_history(&**store, target, now))??),
+            Self::Stately(server) => Ok(ready(read_history(&stately::direct(server), target, now))??),
+            Self::DynamoDb(rows) => Ok(ready(read_history(&dynamodb::direct(rows), target, now))??),
+        }
+    }
+}
+
+/// A clock that stands still.
+#[derive(Clone, Copy)]
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+/// A target's history as the page and the reports read it.
+async fn read_history(store: &impl Store, target: &Target, now: Timestamp) -> Result<TargetHistory, StoreError> {
+    let monitor = read_monitor(store, &At(now)).await?;
+    let unobserved = Unobserved::read(store, &monitor, now).await?;
+    TargetHistory::read(store, target, &unobserved, timestamp(0)).await
 }
 
 impl SimulatedStore {

@@ -1,5 +1,6 @@
 //! The invariants: the record of a scenario is compared with the model of it.
 
+mod availability;
 mod evidence;
 mod foresight;
 mod incidents;
@@ -91,6 +92,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.silences(place, record, &changes);
         examination.pools(place, record);
         examination.foresight(place, record, &changes, &of_credential);
+        examination.availability(place, &TARGETS[place].parse()?)?;
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
     examination.evidence_of_all(&list);

@@ -2,6 +2,7 @@
 //! interval of checks and the duration of requests. It does not know how decisions are made.
 
 mod absences;
+mod availability;
 mod checks;
 mod incidents;
 mod overrides;
