@@ -268,6 +268,7 @@ mod tests {
             busy: false,
             labels: ["self-hosted", "linux", "x64", "a-label-that-is-rather-long"].map(str::to_owned).into(),
             ephemeral: false,
+            group_id: None,
             version: connected.then(|| "2.331.0".to_owned()),
         };
         let mut runner = Runner::first_seen(&observed, true, NOW);

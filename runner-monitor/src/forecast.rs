@@ -117,6 +117,7 @@ mod tests {
                 status: Status::Idle,
                 busy: false,
                 ephemeral: false,
+                group_id: None,
                 version: Some(if id == 5 { "2.337.0" } else { "2.336.0" }.to_owned()),
                 labels: Vec::new(),
             };

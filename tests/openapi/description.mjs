@@ -22,6 +22,8 @@ export const OPERATIONS = [
   ["get", "/enterprises/{enterprise}/actions/runners"],
   ["get", "/enterprises/{enterprise}/actions/runners/{runner_id}"],
   ["get", "/enterprises/{enterprise}/actions/runners/deprecations/{version}"],
+  ["get", "/orgs/{org}/actions/runner-groups"],
+  ["get", "/enterprises/{enterprise}/actions/runner-groups"],
   ["get", "/orgs/{org}/repos"],
   ["get", "/users/{username}/repos"],
   ["get", "/repos/{owner}/{repo}/installation"],

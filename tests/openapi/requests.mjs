@@ -25,6 +25,8 @@ export function requests(ids) {
     get("/repos/acme/web/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
     get("/orgs/acme/actions/runners/deprecations/2.336.0", ends("2026-11-05T08:04:55Z")),
     get("/enterprises/acme-corp/actions/runners/deprecations/2.337.0", ends(null)),
+    get("/orgs/acme/actions/runner-groups?per_page=100&page=1", holds("runner_groups", 1)),
+    get("/enterprises/acme-corp/actions/runner-groups?per_page=100&page=1", holds("runner_groups", 1)),
     get("/repos/acme/web/actions/jobs/42", (body) => body.labels.includes("gpu")),
     get("/repos/acme/web/hooks?per_page=100", (body) => body[0].events.includes("workflow_job")),
     get(`/repos/acme/web/hooks/${ids.repositoryHook}/deliveries?per_page=30`, (body) => body[0].status_code === 202),

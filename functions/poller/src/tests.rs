@@ -78,6 +78,7 @@ fn runner(id: u64, status: Status) -> ObservedRunner {
         status,
         busy: false,
         ephemeral: false,
+        group_id: None,
         version: Some("2.331.0".to_owned()),
         labels: vec!["self-hosted".to_owned()],
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::groups::RunnerGroups;
 use crate::observation::{Failure, PageTag};
 use crate::runner::{Runner, RunnerId};
 use crate::subject::{CredentialId, Revision};
@@ -44,6 +45,9 @@ pub struct TargetRecord {
     /// The last warning about each version of its runners that GitHub ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub version_warnings: Vec<VersionWarning>,
+    /// The names of its runner groups.
+    #[serde(default, skip_serializing_if = "RunnerGroups::is_unknown")]
+    pub groups: RunnerGroups,
 }
 
 impl TargetRecord {
@@ -61,6 +65,7 @@ impl TargetRecord {
             failing: None,
             unfinished: false,
             version_warnings: Vec::new(),
+            groups: RunnerGroups::default(),
         }
     }
 }
@@ -115,6 +120,11 @@ impl Fleet {
     /// The queues, the pools and then the runners: everything that can have an outage.
     pub fn pools_and_runners(&self) -> impl Iterator<Item = &Runner> {
         self.queues.iter().chain(&self.pools).chain(&self.runners)
+    }
+
+    /// The name of a runner's group, if it is known.
+    pub fn group_of(&self, runner: &Runner) -> Option<&str> {
+        self.record.groups.name_of(runner.group_id?)
     }
 
     /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.

@@ -6,6 +6,7 @@ pub mod credential;
 pub mod cycle;
 pub mod decision;
 pub mod fleet;
+pub mod groups;
 pub mod jobs;
 pub mod muting;
 pub mod notifications;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::groups::RunnerGroups;
 use crate::queues::JobsSeen;
 use crate::status::RunnerId;
 use crate::time::Timestamp;
@@ -56,12 +57,14 @@ pub struct Observation {
     pub outcome: Outcome,
     /// The target's jobs.
     pub jobs: JobsSeen,
+    /// The names of the target's runner groups, if GitHub was asked for them.
+    pub groups: Option<RunnerGroups>,
 }
 
 impl Observation {
     /// A check without jobs.
     pub fn of(started_at: Timestamp, outcome: Outcome) -> Self {
-        Self { started_at, outcome, jobs: JobsSeen::Off }
+        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None }
     }
 }
 

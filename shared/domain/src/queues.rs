@@ -127,6 +127,7 @@ mod tests {
             status,
             busy: status == Status::Busy,
             ephemeral: false,
+            group_id: None,
             version: Some("2.330.0".to_owned()),
             labels: labels(own),
         };

@@ -24,6 +24,9 @@ pub struct Runner {
     pub os: String,
     /// Its label names, in GitHub's order.
     pub labels: Vec<String>,
+    /// The number of its runner group, if GitHub lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<u64>,
     /// Whether it deregisters after one job.
     pub ephemeral: bool,
     /// Its version; `None` until it has connected once.
@@ -199,6 +202,7 @@ impl Runner {
             name: observed.name.clone(),
             os: observed.os.clone(),
             labels: observed.labels.clone(),
+            group_id: observed.group_id,
             ephemeral: observed.ephemeral,
             version: observed.version.clone(),
             updated_at: None,
@@ -227,6 +231,7 @@ impl Runner {
             ephemeral: false,
             version: None,
             labels: rule.labels.clone(),
+            group_id: None,
         };
         Self { connected: true, pool: Some(counts), ..Self::first_seen(&observed, true, at) }
     }
@@ -242,6 +247,7 @@ impl Runner {
             ephemeral: false,
             version: None,
             labels: queue.labels.clone(),
+            group_id: None,
         };
         let waiting = Some(Box::new(queue.waiting.clone()));
         Self { connected: true, waiting, ..Self::first_seen(&observed, true, at) }
@@ -262,6 +268,7 @@ impl Runner {
         self.name.clone_from(&observed.name);
         self.os.clone_from(&observed.os);
         self.labels.clone_from(&observed.labels);
+        self.group_id = observed.group_id;
         self.ephemeral = observed.ephemeral;
         self.version.clone_from(&observed.version);
         self.connected |= observed.shows_connected(reports_versions);
@@ -279,6 +286,7 @@ impl Runner {
             && self.ephemeral == observed.ephemeral
             && self.version == observed.version
             && self.labels == observed.labels
+            && self.group_id == observed.group_id
     }
 
     /// Whether it is one runner, not a pool or a queue.

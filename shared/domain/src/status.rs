@@ -82,6 +82,8 @@ pub struct ObservedRunner {
     pub version: Option<String>,
     /// Label names, in GitHub's order.
     pub labels: Vec<String>,
+    /// The number of its runner group, if GitHub lists it.
+    pub group_id: Option<u64>,
 }
 
 impl ObservedRunner {

@@ -165,6 +165,7 @@ fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
         Endpoint::Runners(target)
         | Endpoint::Runner(target, _)
         | Endpoint::Version(target, _)
+        | Endpoint::Groups(target)
         | Endpoint::Hooks(target)
         | Endpoint::Job(target, _) => target,
     };

@@ -13,6 +13,7 @@ use reqwest::Method;
 
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint};
+use crate::groups::runner_groups;
 use crate::hooks::{JobHook, job_hooks};
 use crate::jobs;
 use crate::list::{ReadList, lookup, pages};
@@ -134,6 +135,11 @@ impl RunnerSource for GitHub {
     ) -> Result<VersionAnswer, Failure> {
         let credential_state = self.requester.credential_state(&self.credential(through));
         version_end(&self.requester, &credential_state, through, version, known).await
+    }
+
+    async fn groups(&self, target: &Target) -> Result<Vec<(u64, String)>, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(target));
+        runner_groups(&self.requester, &credential_state, target).await
     }
 
     async fn job(&self, repository: &Target, id: JobId) -> Result<JobAnswer, Failure> {

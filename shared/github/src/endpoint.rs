@@ -15,6 +15,8 @@ pub(crate) enum Endpoint<'a> {
     Runner(&'a Target, RunnerId),
     /// The end of a version of the runner, asked through a target.
     Version(&'a Target, &'a str),
+    /// A target's runner groups.
+    Groups(&'a Target),
     /// One job of a repository.
     Job(&'a Target, JobId),
     /// A target's webhooks.
@@ -31,6 +33,7 @@ impl fmt::Display for Endpoint<'_> {
             Endpoint::Runners(target) => write!(f, "the runners of {target}"),
             Endpoint::Runner(target, id) => write!(f, "runner {id} of {target}"),
             Endpoint::Version(_, version) => write!(f, "the end of runner version {version}"),
+            Endpoint::Groups(target) => write!(f, "the runner groups of {target}"),
             Endpoint::Job(target, id) => write!(f, "job {} of {target}", id.0),
             Endpoint::Hooks(target) => write!(f, "the webhooks of {target}"),
             Endpoint::Repositories(account) => write!(f, "the repositories of {account}"),
@@ -90,7 +93,10 @@ const REPOSITORIES: Permissions =
 /// The permission that a credential of this kind needs, as text that follows "needs".
 pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
     let permissions = match endpoint {
-        Endpoint::Runners(target) | Endpoint::Runner(target, _) | Endpoint::Version(target, _) => match target.kind() {
+        Endpoint::Runners(target)
+        | Endpoint::Runner(target, _)
+        | Endpoint::Version(target, _)
+        | Endpoint::Groups(target) => match target.kind() {
             TargetKind::Repository => REPOSITORY,
             TargetKind::Organization => ORGANIZATION,
             TargetKind::Enterprise => ENTERPRISE,

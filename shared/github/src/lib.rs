@@ -10,6 +10,7 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod groups;
 mod headers;
 mod hooks;
 mod jobs;

@@ -70,6 +70,7 @@ struct WireRunner<'a> {
     ephemeral: Option<bool>,
     version: Option<String>,
     labels: Option<Vec<WireLabel>>,
+    runner_group_id: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +93,7 @@ impl WireRunner<'_> {
             ephemeral: runner.ephemeral.unwrap_or(false),
             version: runner.version.filter(|version| !version.is_empty()),
             labels: runner.labels.unwrap_or_default().into_iter().map(|label| label.name).collect(),
+            group_id: runner.runner_group_id.and_then(|id| u64::try_from(id).ok()),
         })
     }
 }
@@ -254,6 +256,7 @@ mod tests {
             status: Status::Idle,
             busy: false,
             ephemeral: false,
+            group_id: None,
             version: None,
             labels: vec![],
         };
@@ -264,6 +267,7 @@ mod tests {
             status: Status::Offline,
             busy: true,
             ephemeral: true,
+            group_id: Some(1),
             version: Some("2.331.0".to_owned()),
             labels: vec!["self-hosted".to_owned(), "gpu".to_owned()],
         };

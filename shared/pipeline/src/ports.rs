@@ -169,6 +169,12 @@ pub trait RunnerSource: Send + Sync {
         std::future::ready(Ok(VersionAnswer { end: VersionEnd::Unlisted, tag: None }))
     }
 
+    /// The number and the name of each runner group of an organization or enterprise. A source without groups knows of none.
+    fn groups(&self, target: &Target) -> impl Future<Output = Result<Vec<(u64, String)>, Failure>> + Send {
+        let _ = target;
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// Asks about one job of a repository. A source without jobs knows of none.
     fn job(&self, repository: &Target, id: JobId) -> impl Future<Output = Result<JobAnswer, Failure>> + Send {
         let _ = (repository, id);

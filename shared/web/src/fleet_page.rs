@@ -1,5 +1,7 @@
 //! The fleet: what is wrong, then every target, or the runners that a search finds.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::runner::{Runner, Status};
@@ -27,6 +29,8 @@ pub(crate) struct Filter {
     q: String,
     /// One of [`STATES`].
     state: String,
+    /// The name of a runner group.
+    group: String,
     /// The page of the list, from 1.
     page: usize,
 }
@@ -36,7 +40,7 @@ const STATES: [(&str, &str); 5] =
 
 impl Filter {
     fn is_set(&self) -> bool {
-        !self.q.trim().is_empty() || STATES[1..].iter().any(|(state, _)| *state == self.state)
+        !self.q.trim().is_empty() || !self.group.is_empty() || STATES[1..].iter().any(|(state, _)| *state == self.state)
     }
 
     fn finds(&self, fleet: &Fleet, runner: &Runner) -> bool {
@@ -47,13 +51,16 @@ impl Filter {
             "idle" => matches!(runner.status, Status::Idle | Status::Online),
             _ => true,
         };
+        let is_in_group = self.group.is_empty() || fleet.group_of(runner) == Some(self.group.as_str());
         let query: String = self.q.chars().take(LONGEST_QUERY).collect();
-        is_in_state && is_found(query.split_whitespace(), &fleet.record.target, &runner.name, &runner.labels)
+        is_in_state
+            && is_in_group
+            && is_found(query.split_whitespace(), &fleet.record.target, &runner.name, &runner.labels)
     }
 
     /// The address of another page of the list.
     fn address(&self, page: usize) -> String {
-        format!("/?q={}&state={}&page={page}", escaped(&self.q), escaped(&self.state))
+        format!("/?q={}&state={}&group={}&page={page}", escaped(&self.q), escaped(&self.state), escaped(&self.group))
     }
 }
 
@@ -68,7 +75,7 @@ pub(crate) fn fleet_page(snapshot: &Snapshot, filter: &Filter) -> String {
             (problems(snapshot))
             (ahead(snapshot))
         }
-        (form(filter))
+        (form(snapshot, filter))
         @if filter.is_set() { (found(snapshot, filter)) } @else { (targets(snapshot, filter)) }
     };
     page(&sentence, Place::Fleet, Some(snapshot), &content)
@@ -184,7 +191,14 @@ fn ahead(snapshot: &Snapshot) -> Markup {
     }
 }
 
-fn form(filter: &Filter) -> Markup {
+/// The names of all runner groups that have runners.
+fn groups(snapshot: &Snapshot) -> BTreeSet<&str> {
+    let fleets = snapshot.fleets().iter();
+    fleets.flat_map(|fleet| fleet.runners.iter().filter_map(|runner| fleet.group_of(runner))).collect()
+}
+
+fn form(snapshot: &Snapshot, filter: &Filter) -> Markup {
+    let groups = groups(snapshot);
     html! {
         h2 { @if filter.is_set() { "Runners found" } @else { "Targets" } }
         form .filter method="get" action="/" role="search" {
@@ -192,6 +206,14 @@ fn form(filter: &Filter) -> Markup {
             label { "State"
                 select name="state" {
                     @for (value, word) in STATES { option value=(value) selected[value == filter.state] { (word) } }
+                }
+            }
+            @if !groups.is_empty() {
+                label { "Group"
+                    select name="group" {
+                        option value="" selected[filter.group.is_empty()] { "Any group" }
+                        @for group in groups { option value=(group) selected[group == filter.group] { (one_line(group)) } }
+                    }
                 }
             }
             button type="submit" { "Search" }

@@ -92,6 +92,7 @@ pub(crate) fn runner_page(
                 } }
             }
             div { dt { "Labels" } dd { (labels(&runner.labels)) } }
+            @if let Some(group) = fleet.group_of(runner) { div { dt { "Group" } dd { (one_line(group)) } } }
             div { dt { "First seen" } dd { (time(runner.first_seen_at)) } }
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
             @for mute in &said.mutes {

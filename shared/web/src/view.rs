@@ -89,6 +89,9 @@ struct RunnerView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     removed_by: Option<Timestamp>,
     labels: &'a [String],
+    /// The name of its runner group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
     ephemeral: bool,
 }
 
@@ -100,7 +103,7 @@ impl<'a> TargetView<'a> {
             target: fleet.record.target.as_str(),
             seen_at: fleet.seen_at(),
             failure: fleet.record.failing.as_ref().map(|failing| failing.failure.detail.as_str()),
-            runners: fleet.runners.iter().map(|runner| RunnerView::of(runner, ends_at(runner))).collect(),
+            runners: fleet.runners.iter().map(|runner| RunnerView::of(fleet, runner, ends_at(runner))).collect(),
             pools: fleet.pools.iter().filter_map(PoolView::of).collect(),
             queues: fleet.queues.iter().filter_map(QueueView::of).collect(),
         }
@@ -122,7 +125,7 @@ impl<'a> QueueView<'a> {
 }
 
 impl<'a> RunnerView<'a> {
-    fn of(runner: &'a Runner, version_ends_at: Option<Timestamp>) -> Self {
+    fn of(fleet: &'a Fleet, runner: &'a Runner, version_ends_at: Option<Timestamp>) -> Self {
         let removal = runner.open_outage().and_then(Outage::removal);
         Self {
             id: runner.current_id.0,
@@ -137,6 +140,7 @@ impl<'a> RunnerView<'a> {
             removed_from: removal.and_then(|removal| removal.earliest),
             removed_by: removal.map(|removal| removal.latest),
             labels: &runner.labels,
+            group: fleet.group_of(runner),
             ephemeral: runner.ephemeral,
         }
     }

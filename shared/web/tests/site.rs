@@ -11,6 +11,7 @@ use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use monitor_domain::fleet::TargetRecord;
+use monitor_domain::groups::RunnerGroups;
 use monitor_domain::jobs::{JobName, Queue, WaitReason, WaitingJobs};
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::outage::{Ending, Outage, OutageId};
@@ -30,7 +31,9 @@ use serde_json::json;
 use support::{NOW_SECS, Site};
 
 fn record(name: &str) -> Item {
+    let names = vec![(1, "Default".to_owned()), (3, "gpu machines".to_owned())];
     Item::Target(TargetRecord {
+        groups: RunnerGroups { asked_at: at(0), names },
         watched_since: Some(at(0)),
         observed_at: at(NOW_SECS - 60),
         failing: None,
@@ -43,7 +46,7 @@ fn item(name: &str, runner: Runner) -> Item {
 }
 
 fn healthy(id: u64, name: &str, status: Status) -> Runner {
-    Runner { status, status_since: at(NOW_SECS - 600), health: Health::Healthy, ..runner(id, name) }
+    Runner { status, status_since: at(NOW_SECS - 600), health: Health::Healthy, group_id: Some(1), ..runner(id, name) }
 }
 
 fn down(id: u64, name: &str) -> Runner {
@@ -64,7 +67,8 @@ fn ticked(names: &[&str]) -> Vec<Item> {
 }
 
 async fn site() -> Site {
-    let gpu = Runner { labels: vec!["self-hosted".to_owned(), "gpu".to_owned()], ..healthy(2, "gpu-1", Status::Busy) };
+    let labels = vec!["self-hosted".to_owned(), "gpu".to_owned()];
+    let gpu = Runner { labels, group_id: Some(3), ..healthy(2, "gpu-1", Status::Busy) };
     let mut items = vec![
         record("acme/web"),
         record("orgs/acme"),
@@ -123,6 +127,9 @@ async fn a_search_finds_by_name_label_target_and_state() {
         ("state=busy", &["gpu-1"]),
         ("state=idle&q=acme/web", &["web-3"]),
         ("state=offline", &["&lt;script&gt;"]),
+        ("group=gpu+machines", &["gpu-1"]),
+        ("group=Default", &["web-3", "&lt;script&gt;"]),
+        ("group=Default&state=idle", &["web-3"]),
         ("q=nothing", &[]),
     ] {
         let (_, page) = site.page(&format!("/?{query}")).await;

@@ -100,6 +100,7 @@ fn runner(number: usize, status: Status) -> ObservedRunner {
         status,
         busy: status == Status::Busy,
         ephemeral: false,
+        group_id: None,
         version: Some("2.331.0".to_owned()),
         labels: ["self-hosted", "Linux", "X64", "gpu"].map(str::to_owned).to_vec(),
     }

@@ -597,6 +597,7 @@ pub fn observed(runner: &TrueRunner) -> ObservedRunner {
         status,
         busy: runner.busy,
         ephemeral: runner.ephemeral,
+        group_id: None,
         version: Some(runner.version.to_owned()),
         labels: if bit_of(&runner.name).is_some() {
             vec!["self-hosted".to_owned(), POOL_LABEL.to_owned()]

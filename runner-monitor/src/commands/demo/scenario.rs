@@ -44,10 +44,14 @@ enum Act {
     Access(&'static str, Access),
 }
 
+/// The runner group of the GPU machines.
+const GPU_GROUP: u64 = 2;
+
 /// The fleet at the start.
 pub(super) fn opening() -> State {
     let mut github = State::new();
     github.add_token(TOKEN);
+    github.groups.insert(GPU_GROUP, "GPU machines".to_owned());
     let fleet: [(&str, &[&str], &[&str]); 4] = [
         ("acme/web", &["web-1", "web-2", "web-3", "web-4"], &["web"]),
         ("acme/api", &["api-1", "api-2"], &[]),
@@ -57,7 +61,9 @@ pub(super) fn opening() -> State {
     for (target, names, labels) in fleet {
         github.add_target(target);
         for name in names {
-            github.add_runner(target, RunnerSpec::new(name).with_labels(labels));
+            let group = if labels == ["gpu"] { GPU_GROUP } else { 1 };
+            let spec = RunnerSpec { runner_group_id: Some(group), ..RunnerSpec::new(name).with_labels(labels) };
+            github.add_runner(target, spec);
         }
     }
     github.add_runner("acme/mobile", RunnerSpec::new("pool-1").ephemeral());

@@ -3,6 +3,7 @@
 use crate::change::Event;
 use crate::decision::{Decision, RunnerChange};
 use crate::fleet::{Counts, Fleet, TargetRecord};
+use crate::groups::RunnerGroups;
 use crate::outage::Ending;
 use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
@@ -20,6 +21,7 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
         failing: None,
         unfinished: false,
         version_warnings: Vec::new(),
+        groups: RunnerGroups::default(),
         ..before.clone()
     };
     // Runners that people were notified of come last, in the part with the drop itself. If the drop is interrupted

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::change::{Event, RunnerName};
 use crate::decision::RunnerChange;
+use crate::groups::RunnerGroups;
 use crate::jobs::Queue;
 use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
@@ -61,6 +62,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) versions: &'a [VersionRecord],
     /// The target's jobs.
     pub(super) jobs: &'a JobsSeen,
+    /// The names of the target's runner groups, if GitHub was asked for them.
+    pub(super) groups: Option<&'a RunnerGroups>,
 }
 
 impl From<&Runner> for RunnerName {

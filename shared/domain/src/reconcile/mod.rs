@@ -69,6 +69,7 @@ pub fn reconcile(
                 reports_versions: reports_versions(fleet, pages, lookups),
                 versions: credential.versions,
                 jobs: &observation.jobs,
+                groups: observation.groups.as_ref(),
             };
             let (evaluations, pools, queues) = (Vec::new(), Vec::new(), Vec::new());
             Reconciliation { fleet, context, short, now, evaluations, pools, queues }.complete(pages, lookups)
@@ -252,6 +253,9 @@ impl<'a> Reconciliation<'a> {
         let mut after = self.fleet.record.clone();
         after.pages = pages;
         after.unfinished = false;
+        if let Some(groups) = self.context.groups {
+            after.groups.clone_from(groups);
+        }
         if self.context.is_starting {
             after.watched_since = Some(self.context.at);
             events.push(Event::MonitoringStarted);

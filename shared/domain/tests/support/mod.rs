@@ -40,6 +40,7 @@ pub(crate) fn runner(id: u64, status: Status) -> ObservedRunner {
         status,
         busy: status == Status::Busy,
         ephemeral: false,
+        group_id: None,
         version: Some("2.331.0".to_owned()),
         labels: vec!["self-hosted".to_owned(), "linux".to_owned()],
     }

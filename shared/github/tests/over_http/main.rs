@@ -2,6 +2,7 @@
 
 mod app;
 mod faults;
+mod groups;
 mod incomplete;
 mod limits;
 mod lists;

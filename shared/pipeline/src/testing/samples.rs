@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use monitor_domain::change::{Change, Event, RunnerName};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
+use monitor_domain::groups::RunnerGroups;
 use monitor_domain::jobs::{Job, JobId, JobState};
 use monitor_domain::muting::Authority;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
@@ -67,6 +68,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         os: "linux".to_owned(),
         labels: vec!["self-hosted".to_owned(), "linux".to_owned(), "x64".to_owned()],
         ephemeral: false,
+        group_id: Some(3),
         version: Some("2.331.0".to_owned()),
         updated_at: None,
         pool: None,
@@ -248,6 +250,7 @@ pub fn every_item() -> Vec<Item> {
         Item::Target(TargetRecord {
             failing: Some(failing()),
             unfinished: true,
+            groups: RunnerGroups { asked_at: at(60), names: vec![(3, "gpu machines".to_owned())] },
             version_warnings: vec![VersionWarning {
                 version: "2.331.0".to_owned(),
                 ends_at: at(86_400),

@@ -37,6 +37,7 @@ fn runner(number: u64) -> Runner {
         os,
         labels,
         ephemeral: false,
+        group_id: None,
         version,
         updated_at: None,
         pool: None,

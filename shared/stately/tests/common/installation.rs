@@ -38,6 +38,7 @@ fn observed(id: u64) -> ObservedRunner {
         status: Status::Idle,
         busy: false,
         ephemeral: false,
+        group_id: None,
         version: Some("2.331.0".to_owned()),
         labels: vec!["self-hosted".to_owned()],
     }

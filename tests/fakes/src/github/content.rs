@@ -35,6 +35,7 @@ impl Exchange<'_> {
             Call::ListRunners => self.list_runners(state, key),
             Call::GetRunner(id) => self.get_runner(state, key, *id),
             Call::GetVersion(version) => self.get_version(state, version),
+            Call::ListGroups => self.list_groups(state, key),
             Call::GetJob(id) => self.get_job(state, key, *id),
             Call::ListHooks => self.list_hooks(state, key),
             Call::ListDeliveries(id) => self.list_deliveries(state, key, *id),
@@ -50,7 +51,10 @@ impl Exchange<'_> {
             return Some(moved.map_or_else(|| self.not_found(), |&id| self.moved(state, id)));
         };
         let hooks = matches!(self.route.call, Call::ListHooks | Call::ListDeliveries(_));
-        let runners = hooks || matches!(self.route.call, Call::ListRunners | Call::GetRunner(_) | Call::GetVersion(_));
+        let runners = hooks || {
+            let call = &self.route.call;
+            matches!(call, Call::ListRunners | Call::GetRunner(_) | Call::GetVersion(_) | Call::ListGroups)
+        };
         match target.access {
             Access::Hidden => Some(self.not_found()),
             Access::SsoRequired => {
@@ -152,6 +156,16 @@ impl Exchange<'_> {
         let found = target.and_then(|target| Some(target.seen(target.runners.get(&id)?)));
         let label_id = |label: &str| state.label_ids.get(label).copied().unwrap_or_default();
         found.map_or_else(|| self.not_found(), |runner| Answer::json(200, &body::runner(&runner, label_id)))
+    }
+
+    fn list_groups(&self, state: &State, key: &TargetKey) -> Answer {
+        let Some(target) = state.targets.get(key) else { return self.not_found() };
+        let page = Page::of(self.request);
+        let url = format!("{}/actions/runner-groups", self.numbered_url(state, key, target));
+        let groups: Vec<Value> =
+            state.groups.iter().map(|(id, name)| body::group(*id, name, key.scope(), &url)).collect();
+        let listed = json!({"total_count": groups.len(), "runner_groups": page.cut(&groups)});
+        self.paged(&listed, page, groups.len(), &url, state.links)
     }
 
     fn get_job(&self, state: &State, key: &TargetKey, id: u64) -> Answer {

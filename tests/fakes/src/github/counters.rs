@@ -11,6 +11,8 @@ pub enum Endpoint {
     GetRunner,
     /// The end of a version of the runner.
     GetVersion,
+    /// The runner groups of a target, one page.
+    ListGroups,
     /// One job of a workflow.
     GetJob,
     /// The webhooks of a target, or the deliveries of one.

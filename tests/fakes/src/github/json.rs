@@ -109,6 +109,22 @@ pub(crate) fn delivery(action: &str, id: u64, repository: &str, about: &Job) -> 
     })
 }
 
+/// A runner group (`runner-groups-org`, `runner-groups-enterprise`).
+pub(crate) fn group(id: u64, name: &str, scope: Scope, groups_url: &str) -> Value {
+    let mut body = json!({
+        "id": id,
+        "name": name,
+        "visibility": "all",
+        "default": id == 1,
+        "runners_url": format!("{groups_url}/{id}/runners"),
+        "allows_public_repositories": false,
+    });
+    if scope == Scope::Organization {
+        body["inherited"] = json!(false);
+    }
+    body
+}
+
 /// A webhook (`hook` of a repository, `org-hook` of an organization).
 pub(crate) fn hook(id: u64, hook: &Hook, scope: Scope, hooks_url: &str) -> Value {
     let url = format!("{hooks_url}/{id}");

@@ -23,6 +23,7 @@ pub(crate) enum Call {
     ListRunners,
     GetRunner(u64),
     GetVersion(String),
+    ListGroups,
     GetJob(u64),
     ListHooks,
     ListDeliveries(u64),
@@ -81,6 +82,9 @@ impl Route {
             Call::GetVersion(_) => {
                 format!("actions/self-hosted-runners#get-runner-version-end-of-life-schedule-for-{holder}")
             }
+            Call::ListGroups => {
+                format!("actions/self-hosted-runner-groups#list-self-hosted-runner-groups-for-{holder}")
+            }
             Call::GetJob(_) => "actions/workflow-jobs#get-a-job-for-a-workflow-run".to_owned(),
             Call::ListHooks if scope == Some(Scope::Organization) => {
                 "orgs/webhooks#list-organization-webhooks".to_owned()
@@ -114,6 +118,7 @@ impl Call {
             (_, ["actions", "runners"]) => Self::ListRunners,
             (_, ["actions", "runners", "deprecations", version]) => Self::GetVersion((*version).to_owned()),
             (_, ["actions", "runners", id]) => id.parse().map_or(Self::Unknown, Self::GetRunner),
+            (Scope::Organization | Scope::Enterprise, ["actions", "runner-groups"]) => Self::ListGroups,
             (Scope::Repository, ["actions", "jobs", id]) => id.parse().map_or(Self::Unknown, Self::GetJob),
             (Scope::Enterprise, _) => Self::Unknown,
             (_, ["hooks"]) => Self::ListHooks,
@@ -138,6 +143,7 @@ impl Call {
             Self::ListRunners => Endpoint::ListRunners,
             Self::GetRunner(_) => Endpoint::GetRunner,
             Self::GetVersion(_) => Endpoint::GetVersion,
+            Self::ListGroups => Endpoint::ListGroups,
             Self::GetJob(_) => Endpoint::GetJob,
             Self::ListHooks | Self::ListDeliveries(_) => Endpoint::Hooks,
             Self::GetRepository => Endpoint::GetRepository,
@@ -167,6 +173,8 @@ mod tests {
             ("/repositories/7/actions/runners", "acme/web", Call::ListRunners),
             ("/orgs/acme/actions/runners/12", "orgs/acme", Call::GetRunner(12)),
             ("/orgs/acme/actions/runners/deprecations/2.336.0", "orgs/acme", Call::GetVersion("2.336.0".to_owned())),
+            ("/orgs/acme/actions/runner-groups", "orgs/acme", Call::ListGroups),
+            ("/repos/acme/web/actions/runner-groups", "acme/web", Call::Unknown),
             ("/enterprises/big/actions/runners", "enterprises/big", Call::ListRunners),
             ("/api/v3/orgs/acme/repos", "orgs/acme", Call::ListRepositories),
             ("/users/jo/repos", "users/jo", Call::ListRepositories),

@@ -30,6 +30,8 @@ pub struct State {
     /// The versions of the runner that GitHub lists, and when each ends, in epoch milliseconds. Other versions are
     /// answered with 404.
     pub versions: BTreeMap<String, Option<i64>>,
+    /// The names of the runner groups of every organization and enterprise, by number.
+    pub groups: BTreeMap<u64, String>,
     pub(crate) targets: BTreeMap<TargetKey, Target>,
     /// Former names of repositories, with the id to which they redirect.
     pub(crate) moved: BTreeMap<TargetKey, u64>,
@@ -61,6 +63,7 @@ impl State {
             links: Links::default(),
             base_url: "https://api.github.com".to_owned(),
             versions: BTreeMap::new(),
+            groups: BTreeMap::from([(1, "Default".to_owned())]),
             targets: BTreeMap::new(),
             moved: BTreeMap::new(),
             tokens: BTreeMap::new(),

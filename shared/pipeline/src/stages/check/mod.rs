@@ -1,5 +1,6 @@
 //! Check one target: read, ask GitHub, decide, commit.
 
+mod groups;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -310,6 +311,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if self.settings.jobs && has_read {
             let policy = self.settings.policy.for_target(target);
             observation.jobs = Box::pin(jobs_seen((self.store, self.source, self.clock), target, &policy)).await;
+        }
+        if has_read {
+            observation.groups =
+                Box::pin(groups::ask((self.store, self.source, self.clock), &fleet, &observation)).await;
         }
         let took = stopwatch.elapsed(self.clock);
         let is_late = took > self.settings.interval;

@@ -29,6 +29,8 @@ pub struct ScriptedSource<'a> {
     versions: Mutex<BTreeMap<String, Result<VersionEnd, Failure>>>,
     asked_versions: Mutex<Vec<String>>,
     jobs: Mutex<BTreeMap<JobId, Result<JobAnswer, Failure>>>,
+    groups: Mutex<Option<Result<Vec<(u64, String)>, Failure>>>,
+    asked_groups: Mutex<u32>,
 }
 
 impl<'a> ScriptedSource<'a> {
@@ -99,6 +101,16 @@ impl<'a> ScriptedSource<'a> {
     /// Sets the answer about a job; before that it has ended.
     pub fn set_job(&self, id: JobId, answer: Result<JobAnswer, Failure>) {
         lock(&self.jobs).insert(id, answer);
+    }
+
+    /// Sets the names of runner groups.
+    pub fn set_groups(&self, answer: Result<Vec<(u64, String)>, Failure>) {
+        *lock(&self.groups) = Some(answer);
+    }
+
+    /// How often the names of runner groups were asked for since the last call.
+    pub fn take_asked_groups(&self) -> u32 {
+        std::mem::take(&mut *lock(&self.asked_groups))
     }
 
     /// The versions that were asked about since the last call, in order.
@@ -178,6 +190,11 @@ impl RunnerSource for ScriptedSource<'_> {
         let tag = PageTag { etag, given_to: "token".to_owned(), runner_ids: Vec::new() };
         assert!(given.is_none_or(|given| given.given_to == tag.given_to), "the stored tag is this source's");
         Ok(VersionAnswer { end, tag: Some(tag) })
+    }
+
+    async fn groups(&self, _: &Target) -> Result<Vec<(u64, String)>, Failure> {
+        *lock(&self.asked_groups) += 1;
+        lock(&self.groups).clone().unwrap_or(Ok(Vec::new()))
     }
 
     async fn job(&self, _: &Target, id: JobId) -> Result<JobAnswer, Failure> {

@@ -5,6 +5,7 @@ mod checking;
 mod clock;
 mod commits;
 mod edits;
+mod groups;
 mod incidents;
 mod jobs;
 mod notifying;
@@ -182,6 +183,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
     Box::pin(incidents::outages_of_many_targets_at_once_say_so(&make().await)).await;
     Box::pin(incidents::a_target_counts_once_and_only_while_it_is_recent(&make().await)).await;
+    Box::pin(groups::runner_groups_are_named_and_a_steady_check_asks_nothing(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_once_whatever_ticks(&make().await)).await;
     Box::pin(weekly::a_week_is_reported_once_a_target_can_be_read(&make().await)).await;
     Box::pin(weekly::a_week_before_the_first_check_is_not_reported(&make().await)).await;
@@ -224,6 +226,7 @@ fn runner(id: u64, status: Status) -> ObservedRunner {
         status,
         busy: status == Status::Busy,
         ephemeral: false,
+        group_id: None,
         version: Some("2.331.0".to_owned()),
         labels: vec!["self-hosted".to_owned()],
     }
