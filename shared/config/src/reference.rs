@@ -69,7 +69,7 @@ pub(crate) const GITHUB_REQUESTS_PER_MINUTE: Setting = Setting {
 };
 pub(crate) const GITHUB_MAX_CONCURRENT_REQUESTS: Setting = Setting {
     name: "GITHUB_MAX_CONCURRENT_REQUESTS",
-    what: "Maximum concurrent requests to GitHub: 1 to 100000, or `off` for no limit",
+    what: "Maximum concurrent requests to GitHub: 1 to 100000, or `off` for 500, the most that one process keeps open",
     secret: false,
     example: "20",
     default: Some("100"),

@@ -105,7 +105,7 @@ impl Stored {
     }
 }
 
-/// A clock that stands still.
+/// A clock that always shows the same time.
 #[derive(Clone, Copy)]
 struct At(Timestamp);
 

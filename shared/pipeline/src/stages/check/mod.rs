@@ -15,6 +15,7 @@ use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
+use monitor_domain::queues::JobsSeen;
 use monitor_domain::quote::quote;
 use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::RunnerId;
@@ -311,6 +312,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if self.settings.jobs && has_read {
             let policy = self.settings.policy.for_target(target);
             observation.jobs = Box::pin(jobs_seen((self.store, self.source, self.clock), target, &policy)).await;
+        } else if job.reason == Reason::Once {
+            // A single check does not know whether the store's monitor receives reports of jobs.
+            observation.jobs = JobsSeen::Unknown;
         }
         if has_read {
             observation.groups =

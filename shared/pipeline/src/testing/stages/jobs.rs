@@ -187,6 +187,8 @@ pub(super) async fn queues_of_a_monitor_without_jobs_are_forgotten<S: Store>(sto
     this.queue(1).await;
     assert_eq!(this.check_after(11).await.len(), 1);
     this.check.jobs = false;
+    this.check_for(&web(), Reason::Once).await;
+    assert_eq!(this.notify_all().await, [], "a single check leaves the queues to the store's monitor");
     let notified = this.check_after(5).await;
     assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
     let fleet = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet;
