@@ -77,7 +77,7 @@ test("what a person types stays, also when the focus moves on to the button", as
   await changed(offline, await offline());
   await page.keyboard.type("u");
   assert.equal(await box.inputValue(), "gpu");
-  for (const tagName of ["SELECT", "BUTTON"]) {
+  for (const tagName of ["SELECT", "SELECT", "BUTTON"]) {
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement.tagName), tagName);
   }
@@ -132,4 +132,23 @@ test("a page without a connection catches up", async () => {
   });
   assert.ok(await isStillThere(), "the page was loaded again");
   await end();
+});
+
+test("a page that gets no answer for a minute says since when", async () => {
+  const served = await serveStore();
+  const { page, close } = await openPage(browser);
+  await page.clock.install();
+  await page.goto(served.url);
+  const age = page.locator(".top .age");
+  const before = await age.innerText();
+  await page.route("**/*", (route) => route.abort());
+  await page.clock.fastForward(61_000);
+  await until("the page says that it is old", SOON_MS, async () => /^not updated since \d\d:\d\d UTC$/.test(await age.innerText()));
+  await page.unroute("**/*");
+  await page.clock.fastForward(31_000);
+  await until("the page is renewed", SOON_MS, async () => !(await age.innerText()).startsWith("not updated"));
+  assert.notEqual(before, "");
+  assert.equal(await page.locator(".top .age.bad").count(), 0);
+  await close();
+  await served.stop();
 });

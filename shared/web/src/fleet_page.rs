@@ -45,7 +45,7 @@ impl Filter {
 
     fn finds(&self, fleet: &Fleet, runner: &Runner) -> bool {
         let is_in_state = match self.state.as_str() {
-            "problem" => State::of(runner).is_problem(),
+            "problem" => Tone::of(runner).is_problem(),
             "offline" => !runner.status.is_healthy() && !runner.is_gone(),
             "busy" => runner.status == Status::Busy,
             "idle" => matches!(runner.status, Status::Idle | Status::Online),
@@ -55,7 +55,13 @@ impl Filter {
         let query: String = self.q.chars().take(LONGEST_QUERY).collect();
         is_in_state
             && is_in_group
-            && is_found(query.split_whitespace(), &fleet.record.target, &runner.name, &runner.labels)
+            && is_found(
+                query.split_whitespace(),
+                &fleet.record.target,
+                &runner.name,
+                &runner.labels,
+                runner.version.as_deref(),
+            )
     }
 
     /// The address of another page of the list.
@@ -81,12 +87,16 @@ pub(crate) fn fleet_page(snapshot: &Snapshot, filter: &Filter) -> String {
     page(&sentence, Place::Fleet, Some(snapshot), &content)
 }
 
-/// The sentence that matters: `2 of 42 runners offline, 1 target unreachable`.
+/// The sentence that matters: `2 of 42 runners offline, 1 target unreachable, 7 jobs waiting`.
 fn sentence(fleets: &[Fleet]) -> String {
-    match fleets.iter().filter(|fleet| fleet.record.failing.is_some()).count() {
-        0 => of_runners(fleets),
-        unreachable => format!("{}, {} unreachable", of_runners(fleets), counted(unreachable, "target")),
-    }
+    let is_unreachable = |fleet: &&Fleet| fleet.record.failing.as_ref().is_some_and(|failing| failing.unreachable);
+    let queues = fleets.iter().flat_map(|fleet| &fleet.queues).filter_map(|queue| queue.waiting.as_ref());
+    let waiting: usize = queues.map(|waiting| waiting.count as usize).sum();
+    let further =
+        [(fleets.iter().filter(is_unreachable).count(), "target", "unreachable"), (waiting, "job", "waiting")];
+    let further = further.into_iter().filter(|(count, ..)| *count > 0);
+    let further = further.map(|(count, noun, how)| format!("{} {how}", counted(count, noun)));
+    std::iter::once(of_runners(fleets)).chain(further).collect::<Vec<_>>().join(", ")
 }
 
 /// How many runners are offline.
@@ -95,6 +105,7 @@ pub(crate) fn of_runners(fleets: &[Fleet]) -> String {
     let total: usize = counts().map(|counts| counts.total as usize).sum();
     let online: usize = counts().map(|counts| counts.online as usize).sum();
     match (total, total - online) {
+        (0, _) if fleets.iter().all(|fleet| fleet.seen_at().is_none()) => "No runners are known yet".to_owned(),
         (0, _) => "No runners are registered".to_owned(),
         (1, 0) => "The runner is online".to_owned(),
         (_, 0) => format!("All {} runners online", grouped(total)),
@@ -118,17 +129,20 @@ fn busy_text(busy: usize) -> String {
     if busy == 1 { "1 runner busy".to_owned() } else { format!("{} runners busy", grouped(busy)) }
 }
 
-/// Unreachable targets, then pools and runners that need attention, the worst and oldest first.
+/// Targets whose checks fail, then pools and runners that need attention, the worst and oldest first.
 fn problems(snapshot: &Snapshot) -> Markup {
     let fleets = snapshot.fleets();
-    let unreachable: Vec<_> = fleets.iter().filter_map(|fleet| Some((fleet, fleet.record.failing.as_ref()?))).collect();
+    let mut failing: Vec<_> = fleets.iter().filter_map(|fleet| Some((fleet, fleet.record.failing.as_ref()?))).collect();
+    failing.sort_by_key(|(_, failing)| (!failing.unreachable, failing.since));
     let mut runners: Vec<(State, &Fleet, &Runner)> = fleets
         .iter()
-        .flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (State::of(runner), fleet, runner)))
-        .filter(|(state, ..)| state.is_problem())
+        .flat_map(|fleet| fleet.pools_and_runners().map(move |runner| (fleet, runner)))
+        .filter(|(_, runner)| Tone::of(runner).is_problem())
+        .map(|(fleet, runner)| (State::of(runner), fleet, runner))
         .collect();
     runners.sort_by_key(|(state, _, runner)| (std::cmp::Reverse(state.tone), runner.is_one(), state.since));
-    let count = unreachable.len() + runners.len();
+    let count = failing.len() + runners.len();
+    let (shown, shown_runners) = (failing.len().min(PROBLEMS / 2), PROBLEMS - failing.len().min(PROBLEMS / 2));
     let now = snapshot.now();
     html! {
         @if count > 0 {
@@ -138,15 +152,16 @@ fn problems(snapshot: &Snapshot) -> Markup {
                     th { "Runner or target" } th { "State" } th .number { "For" } th { "What is known" }
                 } }
                 tbody {
-                    @for (fleet, failing) in unreachable.iter().take(PROBLEMS) {
+                    @for (fleet, failing) in failing.iter().take(shown) {
+                        @let (tone, word) = Tone::of_failing(failing);
                         tr {
                             td { (target_link(&fleet.record.target)) }
-                            td .state { (state(Tone::Bad, "unreachable")) }
+                            td .state { (state(tone, word)) }
                             td .number { (since(failing.since, now)) }
                             td .why { (one_line(&failing.failure.detail)) }
                         }
                     }
-                    @for (of_runner, fleet, runner) in runners.iter().take(PROBLEMS.saturating_sub(unreachable.len())) {
+                    @for (of_runner, fleet, runner) in runners.iter().take(shown_runners) {
                         tr {
                             td { (runner_link(&fleet.record.target, runner.id, &runner.name)) " " span .faint { "of" } " " (target_link(&fleet.record.target)) }
                             td .state { (state(of_runner.tone, &of_runner.word)) }
@@ -156,14 +171,17 @@ fn problems(snapshot: &Snapshot) -> Markup {
                     }
                 }
             } }
-            @if count > PROBLEMS {
-                p .pages { a href="/?state=problem" { (counted(count, "problem")) " in all" } }
+            @if failing.len() > shown {
+                p .pages { "Checks of " (counted(failing.len() - shown, "more target")) " fail: the list of targets begins with them." }
+            }
+            @if runners.len() > shown_runners {
+                p .pages { a href="/?state=problem" { "All " (grouped(runners.len())) " runners, pools and queues with a problem" } }
             }
         }
     }
 }
 
-/// Versions that end and runners that GitHub removes.
+/// Versions that end.
 fn ahead(snapshot: &Snapshot) -> Markup {
     let now = snapshot.now();
     let mut versions: Vec<(Timestamp, &str, usize)> = Vec::new();
@@ -183,7 +201,7 @@ fn ahead(snapshot: &Snapshot) -> Markup {
                     tr {
                         td { (mark(if at <= now { Tone::Bad } else { Tone::Warning })) (one_line(version)) }
                         td { @if at <= now { "ended on " (time(at)) "; GitHub gives it no more jobs" } @else { "ends on " (time(at)) } }
-                        td .number { (counted(count, "runner")) }
+                        td .number { a href={ "/?q=" (escaped(version)) } { (counted(count, "runner")) } }
                     }
                 }
             } } }
@@ -198,7 +216,11 @@ fn groups(snapshot: &Snapshot) -> BTreeSet<&str> {
 }
 
 fn form(snapshot: &Snapshot, filter: &Filter) -> Markup {
-    let groups = groups(snapshot);
+    let mut groups = groups(snapshot);
+    // A group without runners is still what the page is filtered by.
+    if !filter.group.is_empty() {
+        groups.insert(&filter.group);
+    }
     html! {
         h2 { @if filter.is_set() { "Runners found" } @else { "Targets" } }
         form .filter method="get" action="/" role="search" {
@@ -264,7 +286,7 @@ pub(crate) fn runner_table(snapshot: &Snapshot, rows: &[(&State, &Fleet, &Runner
 
 fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
     let mut fleets: Vec<&Fleet> = snapshot.fleets().iter().collect();
-    fleets.sort_by_key(|fleet| std::cmp::Reverse(worst(fleet) >= Tone::Warning));
+    fleets.sort_by_cached_key(|fleet| std::cmp::Reverse((fleet.record.failing.is_some(), worst(fleet).is_problem())));
     let now = snapshot.now();
     html! {
         @if fleets.is_empty() { p .empty { "No target has been checked yet. The first tick checks those in REPOS, ORGANIZATIONS and ENTERPRISES." } }
@@ -293,11 +315,11 @@ fn target_row(fleet: &Fleet, now: Timestamp) -> Markup {
     html! {
         tr {
             td { (mark(tone)) (target_link(&fleet.record.target))
-                @if fleet.record.failing.is_some() { " " span .bad { "unreachable" } } }
+                @if let Some((tone, word)) = fleet.record.failing.as_ref().map(Tone::of_failing) { " " span class=(tone.class()) { (word) } } }
             td .number { (grouped(total)) }
             td .number .wide { (grouped(idle)) }
             td .number .wide { (grouped(busy)) }
-            td .number { @if offline > 0 { span class=[(tone >= Tone::Warning).then_some("bad")] { (grouped(offline)) } } @else { "0" } }
+            td .number { @if offline > 0 { span class=[tone.is_problem().then_some("bad")] { (grouped(offline)) } } @else { "0" } }
             td .wide { (meter(&[(Tone::Idle, idle), (Tone::Busy, busy), (Tone::Bad, offline)])) }
             td .number { @match fleet.seen_at() { Some(at) => { time datetime=(at.to_string()) title=(minute(at)) { (ago(at, now)) } } None => "never" } }
         }

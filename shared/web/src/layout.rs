@@ -174,12 +174,17 @@ pub(crate) fn runner_link(target: &Target, id: RunnerId, name: &str) -> Markup {
 
 /// Whether a name, a label or the target contains each of these words, whatever their case.
 pub(crate) fn is_found<'a>(
-    mut words: impl Iterator<Item = &'a str>,
+    words: impl Iterator<Item = &'a str>,
     target: &Target,
     name: &str,
     labels: &[String],
+    version: Option<&str>,
 ) -> bool {
-    let texts: Vec<String> =
-        [name, target.as_str()].into_iter().chain(labels.iter().map(String::as_str)).map(str::to_lowercase).collect();
-    words.all(|word| texts.iter().any(|text| text.contains(&word.to_lowercase())))
+    let words: Vec<String> = words.map(str::to_lowercase).collect();
+    if words.is_empty() {
+        return true;
+    }
+    let texts = [name, target.as_str()].into_iter().chain(labels.iter().map(String::as_str)).chain(version);
+    let texts: Vec<String> = texts.map(str::to_lowercase).collect();
+    words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
 }

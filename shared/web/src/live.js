@@ -6,6 +6,14 @@
   let requests = 0;
   // The state that the page shows, as the events name it.
   let shown = main().dataset.state;
+  // What is no longer renewed must not pass for the present.
+  let renewed = Date.now();
+  function tellAge() {
+    if (!shown || Date.now() - renewed < 60000) return;
+    const age = document.querySelector(".top .age");
+    age.classList.add("bad");
+    age.textContent = `not updated since ${new Date(renewed).toISOString().slice(11, 16)} UTC`;
+  }
 
   // A person who types, selects or is elsewhere must not be interrupted.
   function isInUse() {
@@ -20,7 +28,7 @@
     const form = main().querySelector("form");
     if (form) page.querySelector("main form")?.replaceWith(form);
     main().replaceChildren(...page.querySelector("main").childNodes);
-    document.querySelector(".top .age").textContent = page.querySelector(".top .age").textContent;
+    document.querySelector(".top .age").replaceWith(page.querySelector(".top .age"));
     document.title = page.title;
     main().querySelectorAll(".table").forEach((table, index) => { table.scrollLeft = scrolled[index] ?? 0; });
     const again = position < 0 ? focused : links(focused)[position] ?? links(focused)[0];
@@ -42,6 +50,7 @@
       // An older answer must not replace a newer one.
       if (waiting || request !== requests) return;
       replace(page);
+      renewed = Date.now();
       shown = page.querySelector("main").dataset.state ?? state;
     } catch {
       // The next event, or the next half minute, tries again.
@@ -55,5 +64,5 @@
   document.addEventListener("visibilitychange", () => { if (waiting) renew(); });
   document.addEventListener("focusout", () => setTimeout(() => { if (waiting) renew(); }, 0));
   // Ages grow even if nothing changes.
-  setInterval(renew, 30000);
+  setInterval(() => { tellAge(); renew(); }, 30000);
 })();

@@ -56,7 +56,7 @@ impl Filter {
         let from = now.minus(Duration::from_secs(u64::from(self.days) * 86_400));
         let is_within = self.days == 0 || outage.resolved_at.is_none_or(|at| at >= from);
         let words = self.q.split_whitespace().take(20);
-        is_in_state && is_within && is_found(words, target, &outage.runner_name, &outage.labels)
+        is_in_state && is_within && is_found(words, target, &outage.runner_name, &outage.labels, None)
     }
 
     /// The outages that it finds, latest first.
@@ -99,7 +99,7 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
         }
         (outage_table(shown, now, true, true))
         @if outages.len() == MOST_OUTAGES {
-            p .lead { "These are the latest " (grouped(MOST_OUTAGES)) " outages. The page of a runner has all of its own." }
+            p .lead { "These are the latest " (grouped(MOST_OUTAGES)) " outages. The JSON of a runner has all of its own." }
         }
         @if last > 1 {
             nav .pages aria-label="Pages of the list" {
@@ -128,7 +128,7 @@ pub(crate) fn outage_table(outages: &[&OutageOf], now: Timestamp, with_runner: b
     // A webhook says nothing of its messages, so most of those installations would have an empty column.
     let with_note = outages.iter().any(|of| of.note != ChatNote::default());
     html! {
-        @if outages.is_empty() { p .empty { "No outage is stored for this selection." } }
+        @if outages.is_empty() { p .empty { "No outage is stored" @if with_target { " for this selection" } "." } }
         @else {
             div .table { table {
                 thead { tr {

@@ -11,6 +11,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{Stretch, TargetHistory};
 use monitor_pipeline::items::Mute;
 
+use crate::fleet_page::{paged, pages_of};
 use crate::layout::{Place, labels, mark, own_health, page, since, state, target_link, time};
 use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
@@ -79,7 +80,7 @@ pub(crate) fn runner_page(
             div class=(if of_runner.tone == Tone::Bad { "banner" } else { "banner warning" }) role="status" { p { (reason) } }
         }
         @if fleet.record.failing.is_some() {
-            div .banner role="status" { p { "The target is unreachable: this is what the last successful check found." } }
+            div .banner role="status" { p { "The latest check of the target failed: this is what the last successful check found." } }
         }
         dl .facts {
             @if runner.is_one() {
@@ -110,7 +111,10 @@ pub(crate) fn runner_page(
         @if runner.waiting.is_none() { (day_bars(&days(history, runner, now))) }
         @if runner.is_one() { (timeline(&history.stretches(runner, Span { from: now.minus(DAY), until: now }), now)) }
         h2 { "Outages" span .age { (counted(outages.len(), "outage")) } }
-        (outage_table(&outages, now, false, false))
+        (outage_table(paged(&outages, 1), now, false, false))
+        @if pages_of(outages.len()) > 1 {
+            p .pages { a href={ "/api/v1/runners/" (runner.id) "/" (target) } { "All " (counted(outages.len(), "outage")) " as JSON" } }
+        }
     };
     page(&format!("{name}, {target}"), Place::Elsewhere, Some(snapshot), &content)
 }

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use monitor_domain::fleet::Fleet;
 use monitor_domain::outage::Outage;
 use monitor_domain::target::Target;
@@ -24,6 +25,11 @@ use crate::view::{self, TargetView, VersionEnds, version_ends};
 const SHARE: u32 = 20;
 /// The outages of all targets take one read for each target, so they may be older than the state by this factor.
 const OUTAGES_SHARE: u32 = 10;
+
+/// How long an error of the store is given to those who ask.
+const FAILURE_LASTS: Duration = Duration::from_secs(1);
+/// How many targets are read at the same time.
+const READS_AT_ONCE: usize = 16;
 
 /// How many outages of all targets are kept in memory; the pages of a target and of a runner have all of their own.
 pub(crate) const MOST_OUTAGES: usize = 20_000;
@@ -126,7 +132,7 @@ pub(crate) struct Snapshots<S, C> {
 
 /// A value with the time from which it is read again.
 struct Latest<T> {
-    value: RwLock<Option<(Arc<T>, Instant)>>,
+    value: RwLock<Option<(Result<Arc<T>, StoreError>, Instant)>>,
     /// Only one request reads; the others wait for what it finds.
     reading: Mutex<()>,
 }
@@ -138,25 +144,31 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
-    async fn fresh(&self) -> Option<Arc<T>> {
+    async fn fresh(&self) -> Option<Result<Arc<T>, StoreError>> {
         let value = self.value.read().await;
         value.as_ref().filter(|(_, until)| Instant::now() < *until).map(|(value, _)| value.clone())
     }
 
-    /// The value, read again if it is older than `pause` or the read took long.
-    async fn get<E>(&self, pause: Duration, share: u32, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+    /// The value, read again if it is older than `pause` or the read took long. Those who have waited for a store that
+    /// does not answer get the same error, not an attempt each.
+    async fn get(
+        &self,
+        pause: Duration,
+        share: u32,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Arc<T>, StoreError> {
         if let Some(value) = self.fresh().await {
-            return Ok(value);
+            return value;
         }
         let _reading = self.reading.lock().await;
         if let Some(value) = self.fresh().await {
-            return Ok(value);
+            return value;
         }
         let began = Instant::now();
-        let value = Arc::new(read.await?);
-        let until = Instant::now() + pause.max(began.elapsed() * share);
-        *self.value.write().await = Some((value.clone(), until));
-        Ok(value)
+        let value = read.await.map(Arc::new);
+        let lasts = if value.is_ok() { pause.max(began.elapsed() * share) } else { pause.min(FAILURE_LASTS) };
+        *self.value.write().await = Some((value.clone(), Instant::now() + lasts));
+        value
     }
 }
 
@@ -194,10 +206,11 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
         let read = async {
             let snapshot = self.latest().await?;
             let mut latest: Vec<(&Target, Outage)> = Vec::new();
-            for fleet in snapshot.fleets() {
-                let target = &fleet.record.target;
-                latest
-                    .extend(read_outages(&*self.store, target.id()).await?.into_iter().map(|outage| (target, outage)));
+            for fleets in snapshot.fleets().chunks(READS_AT_ONCE) {
+                let reads = fleets.iter().map(|fleet| read_outages(&*self.store, fleet.record.target.id()));
+                for (fleet, outages) in fleets.iter().zip(try_join_all(reads).await?) {
+                    latest.extend(outages.into_iter().map(|outage| (&fleet.record.target, outage)));
+                }
                 if latest.len() > 2 * MOST_OUTAGES {
                     keep_latest(&mut latest);
                 }
@@ -208,9 +221,12 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
                 by_target.entry(target).or_default().push(outage);
             }
             let mut outages = Vec::new();
-            for (target, of_target) in by_target {
-                let notes = ChatNotes::read(&*self.store, target.id(), &of_target).await?;
-                outages.extend(OutageOf::of_target(target, of_target, &notes));
+            let by_target: Vec<(&Target, Vec<Outage>)> = by_target.into_iter().collect();
+            for targets in by_target.chunks(READS_AT_ONCE) {
+                let reads = targets.iter().map(|(target, of)| ChatNotes::read(&*self.store, target.id(), of));
+                for ((target, of_target), notes) in targets.iter().zip(try_join_all(reads).await?) {
+                    outages.extend(OutageOf::of_target(target, of_target.clone(), &notes));
+                }
             }
             outages.sort_by_key(|of| order(&of.target, &of.outage));
             Ok(outages)

@@ -9,12 +9,12 @@ use monitor_domain::runner::Runner;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{TargetHistory, Utilisation};
 
-use crate::fleet_page::{meter, of_runners, runner_table};
+use crate::fleet_page::{meter, of_runners, paged, runner_table};
 use crate::layout::{Place, mark, own_health, page, runner_link, since};
 use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
-use crate::text::{ago, counted, escaped, one_line, percent};
+use crate::text::{ago, counted, escaped, grouped, one_line, percent};
 use crate::view::VersionEnds;
 use crate::why::why;
 
@@ -30,24 +30,29 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
     let mut runners: Vec<(State, &Runner)> = fleet.runners.iter().map(|runner| (State::of(runner), runner)).collect();
     runners.sort_by_key(|(state, _)| std::cmp::Reverse(state.tone));
     let rows: Vec<(&State, &Fleet, &Runner)> = runners.iter().map(|(state, runner)| (state, fleet, *runner)).collect();
+    let gone = fleet.runners.iter().filter(|runner| runner.is_gone()).count();
+    let shown = paged(&rows, 1);
     let more = history.outages.len().saturating_sub(outages.len());
     let outages: Vec<&OutageOf> = outages.iter().collect();
     let content = html! {
         (own_health(snapshot))
         h1 { (record.target) }
         p .lead { (of_runners(std::slice::from_ref(fleet))) ". "
-            @match fleet.seen_at() { Some(at) => { "Checked " (ago(at, now)) "." } None => "Not checked yet." } }
+            @match fleet.seen_at() { Some(at) => { "Checked " (ago(at, now)) "." } None => "No check has succeeded yet." } }
         @if let Some(failing) = &record.failing {
-            div .banner role="status" {
-                p { (mark(Tone::Bad)) strong { "Unreachable for " (since(failing.since, now)) ": " } (one_line(&failing.failure.detail)) }
+            div class=(if failing.unreachable { "banner" } else { "banner warning" }) role="status" {
+                p { (mark(Tone::of_failing(failing).0)) strong { "Checks have failed for " (since(failing.since, now)) ": " } (one_line(&failing.failure.detail)) }
                 p { "What this page shows is what the last successful check found." }
             }
         }
         (queues(fleet, now))
         (pools(fleet, now))
         (availability(history, now))
-        h2 { "Runners" span .age { (counted(fleet.runners.len(), "runner")) } }
-        @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, &rows, false)) }
+        h2 { "Runners" span .age { (counted(rows.len() - gone, "runner")) @if gone > 0 { ", " (grouped(gone)) " no longer registered" } } }
+        @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, shown, false)) }
+        @if shown.len() < rows.len() {
+            p .pages { a href={ "/?q=" (escaped(record.target.as_str())) } { "All " (grouped(rows.len())) " runners" } }
+        }
         h2 { "Outages" }
         (outage_table(&outages, now, true, false))
         @if more > 0 { p .pages { a href={ "/outages?q=" (escaped(record.target.as_str())) } { (counted(more, "more outage")) } } }

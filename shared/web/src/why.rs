@@ -56,6 +56,7 @@ pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
             (0, 1) => "the other runner with its labels was offline too".to_owned(),
             (_, 1) => "the other runner with its labels was online".to_owned(),
             (0, total) => format!("none of the {total} other runners with its labels was online"),
+            (1, total) => format!("1 of {total} other runners with its labels was online"),
             (online, total) => format!("{online} of {total} other runners with its labels were online"),
         });
     }
@@ -65,7 +66,7 @@ pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
     if outage.is_open()
         && let Some(earliest) = outage.removal().and_then(|removal| removal.earliest)
     {
-        said.push(format!("GitHub removes it from {} on", date(earliest)));
+        said.push(format!("GitHub removes it from {} on, unless it connects", date(earliest)));
     }
     said.join("; ")
 }

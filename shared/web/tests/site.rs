@@ -10,10 +10,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use monitor_domain::fleet::TargetRecord;
+use monitor_domain::fleet::{Failing, TargetRecord};
 use monitor_domain::groups::RunnerGroups;
 use monitor_domain::jobs::{JobName, Queue, WaitReason, WaitingJobs};
 use monitor_domain::notifications::{Notification, NotificationItem};
+use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, Outage, OutageId};
 use monitor_domain::runner::{Down, Health, Runner, Status};
 use monitor_domain::scope::Scope;
@@ -127,6 +128,7 @@ async fn a_search_finds_by_name_label_target_and_state() {
         ("state=busy", &["gpu-1"]),
         ("state=idle&q=acme/web", &["web-3"]),
         ("state=offline", &["&lt;script&gt;"]),
+        ("q=2.331.0+gpu", &["gpu-1"]),
         ("group=gpu+machines", &["gpu-1"]),
         ("group=Default", &["web-3", "&lt;script&gt;"]),
         ("group=Default&state=idle", &["web-3"]),
@@ -176,6 +178,8 @@ async fn a_queue_says_how_many_jobs_wait_and_why_and_lists_them() {
             assert!(page.contains("7 jobs wait"), "{path}: {page}");
         }
     }
+    let (_, page) = site.page("/").await;
+    assert!(page.contains("<h1>No runners are registered, 7 jobs waiting</h1>"), "{page}");
     let (_, page) = site.page(&page_of_queue).await;
     assert!(page.contains("Nightly / &lt;b&gt;train&lt;/b&gt;") && page.contains("and 6 others"), "{page}");
     assert!(page.contains("https://github.com/acme/web/actions/runs/7/job/42"), "{page}");
@@ -318,6 +322,44 @@ async fn health_is_that_of_monitoring_and_readiness_that_of_the_store() {
     assert!(page.contains("Monitoring is not complete: "), "{page}");
     let (_, metrics) = late.page("/metrics").await;
     assert!(metrics.contains("\ngithub_runners_up 0\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn one_failed_check_does_not_make_a_target_unreachable() {
+    for (unreachable, word, sentence) in [
+        (false, "latest check failed", "<h1>All 2 runners online</h1>"),
+        (true, "unreachable", "<h1>All 2 runners online, 1 target unreachable</h1>"),
+    ] {
+        let failure = Failure::new(Fault::Service, "GitHub answers 502");
+        let failing = Failing { since: at(NOW_SECS - 30), failure, unreachable, notified: unreachable };
+        let Item::Target(healthy_record) = record("acme/web") else { panic!("a record") };
+        let failed = Item::Target(TargetRecord { failing: Some(failing), ..healthy_record });
+        let runners = [1, 2].map(|id| item("acme/web", healthy(id, &format!("web-{id}"), Status::Idle)));
+        let site = Site::new(runners.into_iter().chain([failed]).chain(ticked(&["acme/web"])).collect()).await;
+        let (_, page) = site.page("/").await;
+        assert!(page.contains(sentence), "{page}");
+        assert_eq!(page.matches(word).count(), if unreachable { 4 } else { 2 }, "{word}: {page}");
+        assert!(page.contains("GitHub answers 502"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_store_without_an_answer_get_the_same_error() {
+    let site = Site::with(ticked(&["acme/web"]), |options| options.pause = Duration::from_secs(60)).await;
+    site.store.is_unreadable.store(true, Ordering::SeqCst);
+    let answers = join_all((0..50).map(|_| site.page("/"))).await;
+    assert!(answers.iter().all(|(status, _)| *status == StatusCode::SERVICE_UNAVAILABLE), "{answers:?}");
+    assert_eq!(site.store.unanswered.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_target_with_many_runners_lists_the_worst_and_leads_to_all() {
+    let runners = (1..=300).map(|id| item("orgs/acme", healthy(id, &format!("build-{id}"), Status::Idle)));
+    let items = runners.chain([record("orgs/acme"), item("orgs/acme", down(301, "gone-1"))]);
+    let site = Site::new(items.chain(ticked(&["orgs/acme"])).collect()).await;
+    let (_, page) = site.page("/target/orgs/acme").await;
+    assert!(page.contains("gone-1") && page.contains("All 301 runners"), "{page}");
+    assert_eq!(page.matches("href=\"/runner/").count(), 200);
 }
 
 #[tokio::test]

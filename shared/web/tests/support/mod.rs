@@ -25,11 +25,25 @@ pub(crate) const HOST: &str = "runners.acme.test";
 /// The time at which every site starts.
 pub(crate) const NOW_SECS: u64 = 100_000;
 
-/// A store that counts how often the list of targets is read, and that can refuse puts.
+/// A store that counts how often the list of targets is read, and that can refuse puts or answer no read.
 pub(crate) struct WatchedStore {
     store: EmbeddedStore,
     pub(crate) lists: AtomicUsize,
     pub(crate) is_down: AtomicBool,
+    pub(crate) is_unreadable: AtomicBool,
+    /// Reads that got no answer.
+    pub(crate) unanswered: AtomicUsize,
+}
+
+impl WatchedStore {
+    async fn readable(&self) -> Result<(), StoreError> {
+        if !self.is_unreadable.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        Err(StoreError::Unavailable("no answer in time".to_owned()))
+    }
 }
 
 impl Store for WatchedStore {
@@ -41,10 +55,12 @@ impl Store for WatchedStore {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        self.readable().await?;
         self.store.get(keys).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        self.readable().await?;
         self.lists.fetch_add(usize::from(matches!(query, Query::Targets)), Ordering::SeqCst);
         self.store.list(query).await
     }
@@ -75,7 +91,9 @@ impl Site {
     /// A site with changed options.
     pub(crate) async fn with(items: Vec<Item>, change: impl FnOnce(&mut Options)) -> Self {
         let store = EmbeddedStore::open_in_memory().unwrap();
-        let store = Arc::new(WatchedStore { store, lists: AtomicUsize::new(0), is_down: AtomicBool::new(false) });
+        let (lists, unanswered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (is_down, is_unreadable) = (AtomicBool::new(false), AtomicBool::new(false));
+        let store = Arc::new(WatchedStore { store, lists, is_down, is_unreadable, unanswered });
         for item in items {
             assert_eq!(store.put(vec![Put::replacing(item)]).await, Ok(PutOutcome::Done));
         }

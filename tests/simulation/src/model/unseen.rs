@@ -86,7 +86,11 @@ impl Model<'_> {
                         // A target that is missing from its account's list stays monitored until the second tick.
                         let ticks_ms = if place == FOUND { TICK_MS } else { 0 };
                         let ticked = next_tick(since_ms.max(0)) + ticks_ms + CHECK_MS < *at_ms;
-                        let was_detected = since_ms < 0 || (is_sound && ticked);
+                        // While the list was empty, it was refused, and the target stayed monitored.
+                        let was_empty = |(from_ms, list): &(i64, [bool; TARGETS.len()])| {
+                            (since_ms..*at_ms).contains(from_ms) && !list.contains(&true)
+                        };
+                        let was_detected = since_ms < 0 || (is_sound && ticked && !history.iter().any(was_empty));
                         let bound = |from_ms| next_tick(from_ms) + CHECK_MS + NOTIFY_MS;
                         let until = (*at_ms, off_ms.unwrap_or(self.end_ms));
                         let notified_by_ms = self.due(Some(place), Some(Source::Unlisted), until, bound);
