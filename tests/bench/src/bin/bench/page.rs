@@ -74,7 +74,8 @@ pub(crate) fn measure(table: &mut Table, folder: &Path, targets: usize) -> anyho
     table.add("the latter ÷ the former", many / one, "×").at_most(1.0);
 
     let run = |pages: &[&str]| {
-        let store = temporary.path().join("run.db");
+        // Each in a file of its own: the log of a file that was in use does not fit another one.
+        let store = temporary.path().join(format!("run-{}.db", pages.len()));
         std::fs::copy(temporary.path().join("store.db"), &store)?;
         let mut command = Command::new(&program);
         let list: Vec<String> = (0..targets).map(repository).collect();

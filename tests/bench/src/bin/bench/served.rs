@@ -53,12 +53,15 @@ impl Served {
     /// Waits for a line of the log.
     pub(crate) fn logged(&self, words: &str) -> anyhow::Result<String> {
         let deadline = Instant::now() + DEADLINE;
+        let mut last = String::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.log.recv_timeout(left).with_context(|| format!("not in the log: {words}"))?;
+            let line = self.log.recv_timeout(left);
+            let line = line.with_context(|| format!("not in the log: {words}; its last line is: {last}"))?;
             if line.contains(words) {
                 return Ok(line);
             }
+            last = line;
         }
     }
 
