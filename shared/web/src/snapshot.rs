@@ -130,9 +130,12 @@ pub(crate) struct Snapshots<S, C> {
     outages: Latest<Vec<OutageOf>>,
 }
 
+/// What a read of the store found.
+type Read<T> = Result<Arc<T>, StoreError>;
+
 /// A value with the time from which it is read again.
 struct Latest<T> {
-    value: RwLock<Option<(Result<Arc<T>, StoreError>, Instant)>>,
+    value: RwLock<Option<(Read<T>, Instant)>>,
     /// Only one request reads; the others wait for what it finds.
     reading: Mutex<()>,
 }
@@ -144,19 +147,14 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
-    async fn fresh(&self) -> Option<Result<Arc<T>, StoreError>> {
+    async fn fresh(&self) -> Option<Read<T>> {
         let value = self.value.read().await;
         value.as_ref().filter(|(_, until)| Instant::now() < *until).map(|(value, _)| value.clone())
     }
 
     /// The value, read again if it is older than `pause` or the read took long. Those who have waited for a store that
     /// does not answer get the same error, not an attempt each.
-    async fn get(
-        &self,
-        pause: Duration,
-        share: u32,
-        read: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<Arc<T>, StoreError> {
+    async fn get(&self, pause: Duration, share: u32, read: impl Future<Output = Result<T, StoreError>>) -> Read<T> {
         if let Some(value) = self.fresh().await {
             return value;
         }

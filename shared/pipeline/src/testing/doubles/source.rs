@@ -15,6 +15,9 @@ use monitor_domain::versions::{VersionEnd, VersionRecord};
 use super::{StillClock, lock};
 use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall, VersionAnswer};
 
+/// The number and the name of each runner group, or why GitHub does not say.
+type GroupNames = Result<Vec<(u64, String)>, Failure>;
+
 /// GitHub in the state that a test sets up. Pages have ETags and a hundred runners each.
 #[derive(Default)]
 pub struct ScriptedSource<'a> {
@@ -29,7 +32,7 @@ pub struct ScriptedSource<'a> {
     versions: Mutex<BTreeMap<String, Result<VersionEnd, Failure>>>,
     asked_versions: Mutex<Vec<String>>,
     jobs: Mutex<BTreeMap<JobId, Result<JobAnswer, Failure>>>,
-    groups: Mutex<Option<Result<Vec<(u64, String)>, Failure>>>,
+    groups: Mutex<Option<GroupNames>>,
     asked_groups: Mutex<u32>,
 }
 
@@ -104,7 +107,7 @@ impl<'a> ScriptedSource<'a> {
     }
 
     /// Sets the names of runner groups.
-    pub fn set_groups(&self, answer: Result<Vec<(u64, String)>, Failure>) {
+    pub fn set_groups(&self, answer: GroupNames) {
         *lock(&self.groups) = Some(answer);
     }
 
@@ -192,7 +195,7 @@ impl RunnerSource for ScriptedSource<'_> {
         Ok(VersionAnswer { end, tag: Some(tag) })
     }
 
-    async fn groups(&self, _: &Target) -> Result<Vec<(u64, String)>, Failure> {
+    async fn groups(&self, _: &Target) -> GroupNames {
         *lock(&self.asked_groups) += 1;
         lock(&self.groups).clone().unwrap_or(Ok(Vec::new()))
     }
