@@ -6,20 +6,25 @@
 
 use std::fmt::Write as _;
 
+use monitor_domain::fleet::Fleet;
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
 
 use crate::snapshot::Snapshot;
 
 /// The media type of the text format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Labels and value of each sample, made while they are written: of a large fleet they are many.
+type Samples<'a> = Box<dyn Iterator<Item = (String, f64)> + 'a>;
+
 /// One metric: its name, help and samples.
-struct Family {
+struct Family<'a> {
     name: &'static str,
     help: &'static str,
-    /// Labels and value of each sample.
-    samples: Vec<(String, f64)>,
+    samples: Samples<'a>,
 }
 
 /// The labels of a sample in braces; empty without labels.
@@ -33,10 +38,16 @@ fn labels(pairs: &[(&str, &str)]) -> String {
     if text.is_empty() { text } else { format!("{{{text}}}") }
 }
 
+fn is_true(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.epoch_ms() as f64 / 1_000.0
+}
+
 /// All metrics in the text format.
 pub(crate) fn metrics(snapshot: &Snapshot) -> String {
-    let is_true = |value: bool| f64::from(u8::from(value));
-    let seconds = |at: monitor_domain::time::Timestamp| at.epoch_ms() as f64 / 1_000.0;
     let runners: Vec<(&Target, &Runner)> = snapshot
         .fleets()
         .iter()
@@ -52,8 +63,8 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
             ("id", &runner.current_id.to_string()),
         ])
     };
-    let each_runner = |value: fn(&Runner) -> bool| {
-        runners.iter().map(|(target, runner)| (of_runner(target, runner), is_true(value(runner)))).collect()
+    let each_runner = |value: fn(&Runner) -> bool| -> Samples<'_> {
+        Box::new(runners.iter().map(move |(target, runner)| (of_runner(target, runner), is_true(value(runner)))))
     };
     let info = runners.iter().map(|(target, runner)| {
         let (id, label_names) = (runner.current_id.to_string(), runner.labels.join(","));
@@ -68,24 +79,24 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         ];
         (labels(&pairs), 1.0)
     });
-    let each_target = |value: &dyn Fn(&monitor_domain::fleet::Fleet) -> Option<f64>| {
-        let fleets = snapshot.fleets().iter();
-        fleets.filter_map(|fleet| Some((labels(&[("target", fleet.record.target.as_str())]), value(fleet)?))).collect()
+    let each_target = |value: fn(&Fleet) -> Option<f64>| -> Samples<'_> {
+        let sample = move |fleet: &Fleet| Some((labels(&[("target", fleet.record.target.as_str())]), value(fleet)?));
+        Box::new(snapshot.fleets().iter().filter_map(sample))
     };
-    let open = |fleet: &monitor_domain::fleet::Fleet| {
+    let open = |fleet: &Fleet| {
         let count = fleet.pools_and_runners().filter(|runner| runner.open_outage().is_some()).count();
         Some(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
     };
-    let pools = |value: fn(monitor_domain::pool::PoolCounts) -> u32| {
+    let pools = |value: fn(PoolCounts) -> u32| -> Samples<'_> {
         let pools = snapshot
             .fleets()
             .iter()
             .flat_map(|fleet| fleet.pools.iter().map(move |pool| (fleet.record.target.as_str(), pool)));
-        let sample = |(target, pool): (&str, &Runner)| {
+        let sample = move |(target, pool): (&str, &Runner)| {
             let pool_labels = labels(&[("target", target), ("labels", &pool.labels.join(","))]);
             Some((pool_labels, f64::from(value(pool.pool?))))
         };
-        pools.filter_map(sample).collect()
+        Box::new(pools.filter_map(sample))
     };
     let ends = snapshot.ends.iter().map(|(version, at)| (labels(&[("version", version)]), seconds(*at)));
     let monitoring = &snapshot.monitoring;
@@ -101,26 +112,26 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
             help: "Whether the runner runs a job.",
             samples: each_runner(|runner| runner.status == Status::Busy),
         },
-        Family { name: "github_runner_info", help: "What is known of the runner, as labels.", samples: info.collect() },
+        Family { name: "github_runner_info", help: "What is known of the runner, as labels.", samples: Box::new(info) },
         Family {
             name: "github_runners_up",
             help: "Whether every target was checked in time, so that the other metrics are current.",
-            samples: vec![(String::new(), is_true(is_complete))],
+            samples: Box::new(std::iter::once((String::new(), is_true(is_complete)))),
         },
         Family {
             name: "runner_monitor_target_up",
             help: "Whether the last check of the target succeeded.",
-            samples: each_target(&|fleet| Some(is_true(fleet.record.failing.is_none()))),
+            samples: each_target(|fleet| Some(is_true(fleet.record.failing.is_none()))),
         },
         Family {
             name: "runner_monitor_target_last_success_timestamp_seconds",
             help: "When the last check of the target that succeeded began.",
-            samples: each_target(&|fleet| fleet.seen_at().map(seconds)),
+            samples: each_target(|fleet| fleet.seen_at().map(seconds)),
         },
         Family {
             name: "runner_monitor_open_outages",
             help: "Open outages of the target's runners, pools and queues.",
-            samples: each_target(&open),
+            samples: each_target(open),
         },
         Family {
             name: "runner_monitor_pool_online_runners",
@@ -140,17 +151,17 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         Family {
             name: "runner_monitor_version_end_timestamp_seconds",
             help: "When GitHub stops giving jobs to the version of the runner.",
-            samples: ends.collect(),
+            samples: Box::new(ends),
         },
         Family {
             name: "runner_monitor_last_tick_timestamp_seconds",
             help: "The last tick of the monitor.",
-            samples: monitoring.monitor.ticked_at.map(|at| (String::new(), seconds(at))).into_iter().collect(),
+            samples: Box::new(monitoring.monitor.ticked_at.map(|at| (String::new(), seconds(at))).into_iter()),
         },
         Family {
             name: "runner_monitor_info",
             help: "The release of the monitor.",
-            samples: vec![(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)],
+            samples: Box::new(std::iter::once((labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0))),
         },
     ];
     let mut text = String::new();

@@ -371,7 +371,7 @@ async fn outages_csv<S: Store, C: Clock>(
 
 async fn api_fleet<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
-        Ok(snapshot) => Json(snapshot.as_json()).into_response(),
+        Ok(snapshot) => Json(&*snapshot).into_response(),
         Err(error) => unavailable(&error),
     }
 }

@@ -1,7 +1,7 @@
 //! The state that every page shows. However many pages are open, the store is read once for all of them.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use monitor_pipeline::items::MessagePlace;
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_pipeline::ports::{Clock, Store, StoreError};
 use monitor_pipeline::records::read_outages;
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -32,7 +33,7 @@ const FAILURE_LASTS: Duration = Duration::from_secs(1);
 const READS_AT_ONCE: usize = 16;
 
 /// How many outages of all targets are kept in memory; the pages of a target and of a runner have all of their own.
-pub(crate) const MOST_OUTAGES: usize = 20_000;
+pub(crate) const MOST_OUTAGES: usize = 5_000;
 
 /// Everything that is known of a fleet at one moment.
 #[derive(Debug)]
@@ -54,7 +55,10 @@ impl Snapshot {
         let mut hasher = DefaultHasher::new();
         snapshot.monitoring.not_complete.hash(&mut hasher);
         snapshot.monitoring.monitor.ticked_at.map(Timestamp::epoch_ms).hash(&mut hasher);
-        snapshot.targets().to_string().hash(&mut hasher);
+        for view in snapshot.targets() {
+            // It cannot fail: the hasher takes everything.
+            let _ = serde_json::to_writer(Hashed(&mut hasher), &view);
+        }
         snapshot.tag = hasher.finish();
         Ok(snapshot)
     }
@@ -75,16 +79,43 @@ impl Snapshot {
         self.fleets().iter().find(|fleet| fleet.record.target.id() == target.id())
     }
 
-    fn targets(&self) -> serde_json::Value {
-        let views: Vec<TargetView<'_>> = self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends)).collect();
-        serde_json::json!(views)
+    fn targets(&self) -> impl Iterator<Item = TargetView<'_>> {
+        self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends))
+    }
+}
+
+/// As `runner-monitor status --json` prints it. A large fleet is many megabytes, so it is written target by target.
+impl Serialize for Snapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Monitoring { now, monitor, not_complete, .. } = &self.monitoring;
+        let mut all = serializer.serialize_struct("Snapshot", 3)?;
+        all.serialize_field("now", now)?;
+        all.serialize_field("monitoring", &view::monitoring(monitor.ticked_at, not_complete))?;
+        all.serialize_field("targets", &Targets(self))?;
+        all.end()
+    }
+}
+
+/// The targets of a snapshot.
+struct Targets<'a>(&'a Snapshot);
+
+impl Serialize for Targets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.targets())
+    }
+}
+
+/// Hashes what is written.
+struct Hashed<'a>(&'a mut DefaultHasher);
+
+impl std::io::Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
     }
 
-    /// As `runner-monitor status --json` prints it.
-    pub(crate) fn as_json(&self) -> serde_json::Value {
-        let Monitoring { now, monitor, not_complete, .. } = &self.monitoring;
-        let monitoring = view::monitoring(monitor.ticked_at, not_complete);
-        serde_json::json!({"now": now, "monitoring": monitoring, "targets": self.targets()})
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
