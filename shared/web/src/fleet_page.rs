@@ -142,7 +142,8 @@ fn problems(snapshot: &Snapshot) -> Markup {
         .collect();
     runners.sort_by_key(|(state, _, runner)| (std::cmp::Reverse(state.tone), runner.is_one(), state.since));
     let count = failing.len() + runners.len();
-    let (shown, shown_runners) = (failing.len().min(PROBLEMS / 2), PROBLEMS - failing.len().min(PROBLEMS / 2));
+    let shown = failing.len().min(PROBLEMS / 2);
+    let shown_runners = PROBLEMS - shown;
     let now = snapshot.now();
     html! {
         @if count > 0 {

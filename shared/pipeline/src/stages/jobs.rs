@@ -94,7 +94,10 @@ impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
                 info!(job = job.id.0, repository = %job.repository, reason, "the report of a job was not stored");
                 return Ok(Disposition::Retry { after: RETRY_AFTER, reason });
             };
-            target = target.or_else(|| home(job, enterprise.as_ref(), &known));
+            target = home(job, enterprise.as_ref(), &known);
+            if target.is_some() {
+                break;
+            }
         }
         let Some(target) = target else {
             debug!(job = job.id.0, repository = %job.repository, "no target has the runners of this job");
