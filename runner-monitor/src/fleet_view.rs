@@ -33,7 +33,10 @@ const GIVES: [(usize, Give); 11] = [
 /// A runner's status as text, with its condition in parentheses if that says more.
 pub(crate) fn status_text(runner: &Runner) -> String {
     match condition(runner) {
-        "healthy" | "down" => runner.status.to_string(),
+        "healthy" | "down" => match runner.current_job() {
+            Some(job) => format!("{}: {}", runner.status, one_line(&job.name)),
+            None => runner.status.to_string(),
+        },
         other => format!("{} ({other})", runner.status),
     }
 }
@@ -383,6 +386,7 @@ mod tests {
             labels: Vec::new(),
             status: Status::Unknown,
             in_job: false,
+            job: None,
             started_at: at(90),
             confirmed_at: at(88),
             last_healthy: None,

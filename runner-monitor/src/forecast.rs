@@ -146,6 +146,7 @@ mod tests {
             labels: Vec::new(),
             status: runner.status,
             in_job: false,
+            job: None,
             started_at: at,
             confirmed_at: at,
             last_healthy,

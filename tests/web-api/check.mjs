@@ -25,6 +25,7 @@ async function checkConfigSchema() {
   const sound = [
     { github_token: "@/run/token", repos: ["acme/web"], organizations: "acme", check_interval: "2m", github_app_id: 1 },
     { policy: { failureThreshold: 2, repeatInterval: 0, pools: { gpu: { minimumOnline: "50%", alert: "pool" } } } },
+    { policy: { jobs: { poll: ["acme/web"] }, report: { day: "monday", hour: 9 } } },
     { policy: { targets: { "acme/web": { recheckInterval: "30s", ignore: ["x-*"] } }, runners: { "a*": { channel: "#a" } } } },
   ];
   const wrong = [
@@ -34,6 +35,7 @@ async function checkConfigSchema() {
     { policy: { failureThreshold: 21 } },
     { policy: { runners: { "a*": { recheckInterval: "30s" } } } },
     { policy: { pools: { gpu: {} } } },
+    { policy: { jobs: { poll: "acme/web" } } },
     { policy: { flapWindow: "1 hour" } },
   ];
   for (const each of sound) if (!isSound(each)) faults.add(`config schema refuses ${JSON.stringify(each)}: ${JSON.stringify(isSound.errors)}`);
@@ -148,17 +150,19 @@ async function checkDemo() {
 const WEBHOOK_SECRET = "notasecret";
 
 /** Reports that a job waits, as GitHub's webhook does. */
-async function reportJob(address, id, labels) {
+async function reportJob(address, id, labels, runner) {
   const body = JSON.stringify({
-    action: "queued",
+    action: runner ? "in_progress" : "queued",
     workflow_job: {
       id,
       name: "train",
       workflow_name: "Nightly",
       html_url: `https://github.com/acme/web/actions/runs/7/job/${id}`,
-      status: "queued",
+      status: runner ? "in_progress" : "queued",
       labels,
       created_at: new Date(began - 1_200_000).toISOString(),
+      started_at: new Date(began).toISOString(),
+      runner_name: runner ?? null,
     },
     repository: { full_name: "acme/web" },
   });
@@ -184,10 +188,17 @@ async function sendAlerts(url, store, environment, answers) {
   const address = await printed(/receiving reports of workflow jobs.*?(127\.0\.0\.1:\d+)/);
   let id = 100;
   for (const label of Object.values(QUEUES)) await reportJob(address, (id += 1), ["self-hosted", label]);
-  const until = Date.now() + 30_000;
+  const until = Date.now() + 60_000;
   const wanted = ['"alert"', ...Object.keys(QUEUES).map((why) => `"why":"${why}"`)];
   const isWanted = ({ body }) => wanted.every((text) => body.includes(text));
   while (!isWanted(await get(url, "/api/v1/outages")) && Date.now() < until) await pause(200);
+  // A runner that runs a job, and then goes offline.
+  await reportJob(address, 200, ["self-hosted", "busy"], "build-4");
+  const has = async (path, text) => (await get(url, path)).body.includes(text);
+  while (!(await has("/api/v1/fleet", '"job":')) && Date.now() < until) await pause(200);
+  await askAll(url);
+  Object.assign(answers["/repos/acme/web/actions/runners"].runners[3], { status: "offline", busy: false });
+  while (!(await has("/api/v1/outages", '"job":')) && Date.now() < until) await pause(200);
   await askAll(url);
   await stop();
 }

@@ -172,3 +172,26 @@ async fn doctor_says_how_the_deliveries_of_webhooks_went_if_their_secret_is_set(
     );
     assert!(!lines.contains("pw@") && !lines.contains("t=secret") && !lines.contains("notasecret"), "{lines}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_shows_the_webhook_of_a_github_app() {
+    let bench = Bench::new().await;
+    bench.github.state().add_app(1, APP_PUBLIC_KEY_DER);
+    bench.github.state().install_app(1, "acme");
+    let variables = [
+        ("GITHUB_TOKEN", ""),
+        ("GITHUB_APP_PRIVATE_KEY", APP_PRIVATE_KEY_PEM),
+        ("GITHUB_APP_ID", "1"),
+        ("GITHUB_WEBHOOK_SECRET", "notasecret"),
+    ];
+    let (_, lines) = doctor(&bench, &variables).await;
+    assert!(lines.contains("?   webhook: no target on the list has one"), "{lines}");
+
+    let (url, events) = ("https://hooks.acme.test/".to_owned(), vec!["workflow_job".to_owned()]);
+    let deliveries = vec![(wall_clock_ms() - 180_000, 202)];
+    bench.github.state().app_hook = Some(Hook { url, events, deliveries, ..Hook::default() });
+    let (code, lines) = doctor(&bench, &variables).await;
+    let unwrapped = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "ok webhook of the GitHub App: to https://hooks.acme.test/; the latest delivery 3 min ago was accepted";
+    assert!(code == Some(0) && unwrapped.contains(said), "{lines}");
+}

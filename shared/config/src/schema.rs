@@ -82,6 +82,7 @@ fn of_policy() -> Value {
     let mut whole = of_a_target.clone();
     whole.insert("targets".to_owned(), by_name(object(of_a_target)));
     whole.insert("report".to_owned(), report());
+    whole.insert("jobs".to_owned(), jobs());
     whole.insert("labels".to_owned(), by_name(object(of_runners.clone())));
     whole.insert("runners".to_owned(), by_name(object(of_runners)));
     object(whole)
@@ -96,6 +97,21 @@ fn report() -> Value {
         "properties": {
             "day": { "enum": WEEKDAYS },
             "hour": { "type": "integer", "minimum": 0, "maximum": 23 },
+        },
+    })
+}
+
+fn jobs() -> Value {
+    json!({
+        "description": "How workflow jobs are read, beside the webhook",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "poll": {
+                "description": "The repositories whose jobs are read in each check [default: none]",
+                "type": "array",
+                "items": { "type": "string" },
+            },
         },
     })
 }

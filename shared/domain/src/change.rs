@@ -137,6 +137,11 @@ pub enum Event {
         /// The outage with its end.
         outage: Box<Outage>,
     },
+    /// Other jobs wait in a queue than before, or for another reason.
+    QueueChanged {
+        /// The queue's open outage, with the jobs that wait now.
+        outage: Box<Outage>,
+    },
     /// An outage has been open for so long that its notification is repeated.
     #[serde(rename_all = "camelCase")]
     Reminded {
@@ -348,7 +353,9 @@ impl Event {
     /// Whether it produces a notification.
     pub fn is_notifiable(&self) -> bool {
         match self {
-            Event::OutageOpened { outage } | Event::OutageClosed { outage } => outage.visibility.is_notified(),
+            Event::OutageOpened { outage } | Event::OutageClosed { outage } | Event::QueueChanged { outage } => {
+                outage.visibility.is_notified()
+            }
             Event::Returned { alerted, .. } => *alerted,
             Event::ReachableAgain { notified, .. }
             | Event::EntryResolved { notified, .. }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::groups::RunnerGroups;
 use crate::observation::{Failure, PageTag};
+use crate::polling::PolledRuns;
 use crate::runner::{Runner, RunnerId};
 use crate::subject::{CredentialId, Revision};
 use crate::target::Target;
@@ -48,6 +49,9 @@ pub struct TargetRecord {
     /// The names of its runner groups.
     #[serde(default, skip_serializing_if = "RunnerGroups::is_unknown")]
     pub groups: RunnerGroups,
+    /// What the last check knew of the repositories whose jobs it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub polled: Vec<PolledRuns>,
 }
 
 impl TargetRecord {
@@ -66,6 +70,7 @@ impl TargetRecord {
             unfinished: false,
             version_warnings: Vec::new(),
             groups: RunnerGroups::default(),
+            polled: Vec::new(),
         }
     }
 }

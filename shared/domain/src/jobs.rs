@@ -116,8 +116,11 @@ pub struct JobName {
     pub name: String,
     /// Its page on GitHub.
     pub url: String,
-    /// Since when it has waited.
+    /// When it was queued.
     pub queued_at: Timestamp,
+    /// When a runner took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 impl From<&Job> for JobName {
@@ -126,7 +129,8 @@ impl From<&Job> for JobName {
             Some(workflow) if *workflow != job.name => format!("{workflow} / {}", job.name),
             _ => job.name.clone(),
         };
-        Self { repository: job.repository.clone(), name, url: job.url.clone(), queued_at: job.queued_at }
+        let (repository, url) = (job.repository.clone(), job.url.clone());
+        Self { repository, name, url, queued_at: job.queued_at, started_at: job.started_at }
     }
 }
 
@@ -257,6 +261,14 @@ pub struct WaitingJobs {
     /// Whether GitHub refused to confirm it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unconfirmed: bool,
+}
+
+impl WaitingJobs {
+    /// Whether people would want to know how it is now instead: other jobs wait, or for another reason.
+    pub fn differs_from(&self, now: &Self) -> bool {
+        (self.count, &self.jobs, self.is_unconfirmed) != (now.count, &now.jobs, now.is_unconfirmed)
+            || std::mem::discriminant(&self.reason) != std::mem::discriminant(&now.reason)
+    }
 }
 
 /// `1 job waits`, `7 jobs wait`

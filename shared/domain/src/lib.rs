@@ -15,6 +15,7 @@ pub mod outage;
 pub mod overrides;
 pub mod pace;
 pub mod policy;
+pub mod polling;
 pub mod pool;
 pub mod queues;
 pub mod quote;

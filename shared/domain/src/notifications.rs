@@ -27,6 +27,13 @@ pub struct Notification {
     pub items: Vec<NotificationItem>,
 }
 
+impl Notification {
+    /// Whether it only edits earlier messages: nothing new is sent.
+    pub fn is_edit_only(&self) -> bool {
+        self.items.iter().all(|item| matches!(item, NotificationItem::QueuesChanged { .. }))
+    }
+}
+
 /// One item of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
@@ -58,6 +65,11 @@ pub enum NotificationItem {
         queues: Vec<Outage>,
         /// When the reminder was decided.
         raised_at: Timestamp,
+    },
+    /// Queues in which other jobs wait than their alert says. The alert is edited; nothing is sent about them.
+    QueuesChanged {
+        /// In the order in which they changed.
+        queues: Vec<Outage>,
     },
     /// Queues in which no job waits too long any more.
     JobsTaken {
@@ -317,6 +329,8 @@ struct Derivation {
     opened: Vec<Outage>,
     unmuted: Vec<Outage>,
     reminded: Vec<Reminder>,
+    /// At most one per queue, with the jobs that wait now.
+    queues_changed: Vec<Outage>,
     /// Outages of runners that GitHub will soon remove, each with the time of its latest warning.
     to_be_removed: Vec<(Outage, Timestamp)>,
     /// At most one per version, soonest end first.
@@ -370,6 +384,7 @@ impl Derivation {
             }
             // Also of a removal that is not notified, what was pending of the runner is no longer so.
             Event::StatusChanged { runner, to: Status::Unknown, .. } => self.clear_return(runner.id, &runner.name),
+            Event::QueueChanged { outage } if outage.visibility.is_notified() => self.change_queue(outage),
             Event::MuteEnded { outage } => self.unmuted.push((**outage).clone()),
             Event::Reminded { outage, is_last } => {
                 self.reminded.retain(|known| !is_same(&known.outage, outage));
@@ -486,6 +501,18 @@ impl Derivation {
         self.returned.retain(|known| known.id != runner && known.name != name);
     }
 
+    /// Notes which jobs wait in a queue now. An alert that is still pending says so itself.
+    fn change_queue(&mut self, queue: &Outage) {
+        let mut pending = self.opened.iter_mut().chain(&mut self.unmuted);
+        match pending.find(|known| is_same(known, queue)) {
+            Some(known) => known.waiting.clone_from(&queue.waiting),
+            None => {
+                self.queues_changed.retain(|known| !is_same(known, queue));
+                self.queues_changed.push(queue.clone());
+            }
+        }
+    }
+
     /// Notes that a runner flaps, or that it has stopped.
     fn flap(&mut self, last: Flap, is_over: bool) {
         let is_same = |known: &RunnerName| known.id == last.runner.id || known.name == last.runner.name;
@@ -511,6 +538,7 @@ impl Derivation {
             opened,
             mut unmuted,
             mut reminded,
+            mut queues_changed,
             mut to_be_removed,
             mut versions,
             closed,
@@ -556,6 +584,7 @@ impl Derivation {
         let is_new = |outage: &Outage| opened.iter().chain(&unmuted).any(|known| is_same(known, outage));
         reminded.retain(|reminder| !is_over(&reminder.outage) && !is_new(&reminder.outage));
         to_be_removed.retain(|(outage, _)| !is_over(outage));
+        queues_changed.retain(|outage| !is_over(outage));
         let is_queue = |outage: &Outage| outage.waiting.is_some();
         let (mut waiting, mut taken) = (Vec::new(), Vec::new());
         waiting.extend(opened.iter().filter(|opened| is_queue(opened) && !is_over(opened)).cloned());
@@ -641,6 +670,9 @@ impl Derivation {
             items.push(NotificationItem::TargetsAdded { targets: added, total });
         }
         items.append(&mut reports);
+        if !queues_changed.is_empty() {
+            items.push(NotificationItem::QueuesChanged { queues: queues_changed });
+        }
         items
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::groups::RunnerGroups;
+use crate::polling::PolledRuns;
 use crate::queues::JobsSeen;
 use crate::status::RunnerId;
 use crate::time::Timestamp;
@@ -59,12 +60,14 @@ pub struct Observation {
     pub jobs: JobsSeen,
     /// The names of the target's runner groups, if GitHub was asked for them.
     pub groups: Option<RunnerGroups>,
+    /// What is known now of the repositories whose jobs the check reads.
+    pub polled: Vec<PolledRuns>,
 }
 
 impl Observation {
     /// A check without jobs.
     pub fn of(started_at: Timestamp, outcome: Outcome) -> Self {
-        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None }
+        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None, polled: Vec::new() }
     }
 }
 

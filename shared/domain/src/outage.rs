@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::WaitingJobs;
+use crate::jobs::{JobName, WaitingJobs};
 use crate::pool::PoolCounts;
 use crate::status::{RunnerId, Status};
 use crate::subject::Revision;
@@ -120,6 +120,9 @@ pub struct Outage {
     pub status: Status,
     /// Whether GitHub said that it was running a job when it went offline.
     pub in_job: bool,
+    /// That job, if jobs are monitored and the report of its start arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobName>>,
     /// When the first unhealthy check started.
     pub started_at: Timestamp,
     /// When the check that confirmed it started.

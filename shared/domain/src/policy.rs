@@ -8,6 +8,7 @@ mod keys;
 
 use wildmatch::WildMatch;
 
+use crate::polling::is_polled_by_any;
 use crate::pool::{PoolAlerts, PoolRule};
 use crate::quote::shown;
 use crate::target::{Target, TargetSpec};
@@ -85,6 +86,7 @@ pub struct Policy {
     ignore: Vec<WildMatch>,
     pools: Vec<PoolRule>,
     report: Option<ReportTime>,
+    polled: Vec<Target>,
     targets: Vec<(WildMatch, PolicyOverrides)>,
     labels: Vec<(WildMatch, PolicyOverrides)>,
     runners: Vec<(WildMatch, PolicyOverrides)>,
@@ -135,6 +137,7 @@ struct PolicyOverrides {
     ignore: Vec<String>,
     pools: Vec<PoolRule>,
     report: Option<ReportTime>,
+    polled: Vec<Target>,
 }
 
 impl PolicyOverrides {
@@ -198,6 +201,13 @@ impl Policy {
                 faults.push(PolicyFault { place: format!("targets.{}", shown(pattern, LONGEST_KEY)), fault });
             }
         }
+        for repository in own.polled.iter().filter(|repository| !is_polled_by_any(repository, configured)) {
+            let owner = repository.owner();
+            let fault = format!(
+                "add {repository} or orgs/{owner} to the list of targets: nothing monitors the runners of {repository}"
+            );
+            faults.push(PolicyFault { place: "jobs.poll".to_owned(), fault });
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -215,6 +225,7 @@ impl Policy {
             ignore: own.ignore.iter().map(|pattern| pattern_of(pattern)).collect(),
             pools: own.pools,
             report: own.report,
+            polled: own.polled,
             targets: ranked(targets),
             labels: ranked(labels),
             runners: ranked(runners),
@@ -229,6 +240,11 @@ impl Policy {
     /// When the weekly report is due; `None` if none is wanted.
     pub fn report(&self) -> Option<ReportTime> {
         self.report
+    }
+
+    /// The repositories whose jobs are read from GitHub in each check.
+    pub fn polled(&self) -> &[Target] {
+        &self.polled
     }
 
     /// The same policy with another default for `unreachableAfter`.

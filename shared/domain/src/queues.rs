@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::jobs::{Job, JobId, JobName, Queue, WaitReason, WaitingJobs};
+use crate::jobs::{Job, JobId, JobName, JobState, Queue, WaitReason, WaitingJobs};
 use crate::pool::label_set;
 use crate::runner::Runner;
 use crate::status::Status;
@@ -31,6 +31,28 @@ pub enum JobsSeen {
         /// Whether GitHub refused to say so of some: only the reports say that they wait.
         is_unconfirmed: bool,
     },
+}
+
+/// How long before its runner is first seen busy a job may have started. A report of its end that was lost leaves an older
+/// job behind.
+const STARTED_BEFORE: Duration = Duration::from_secs(3_600);
+
+/// The job that a listed runner runs; the inner `None` if it runs none that is stored. The outer `None` if nothing new is
+/// known: its jobs were not read, or it is offline, and what it ran before that is of interest.
+pub fn job_of(seen: &JobsSeen, runner: &Runner) -> Option<Option<JobName>> {
+    match (seen, runner.status) {
+        (JobsSeen::Off, _) | (_, Status::Idle | Status::Online) => Some(None),
+        (JobsSeen::Seen { jobs, .. }, Status::Busy) => {
+            let earliest = runner.status_since.minus(STARTED_BEFORE);
+            let runs = |job: &&Job| {
+                job.state == JobState::InProgress
+                    && job.runner.as_deref() == Some(&*runner.name)
+                    && job.started_at.is_none_or(|at| at >= earliest)
+            };
+            Some(jobs.iter().filter(runs).max_by_key(|job| (job.started_at, job.id)).map(JobName::from))
+        }
+        _ => None,
+    }
 }
 
 /// The jobs by the labels that they ask for, the oldest first.

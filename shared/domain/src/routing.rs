@@ -70,6 +70,9 @@ fn portions<'p>(
             let raised_at = *raised_at;
             grouped(queues, of_outage, |queues| NotificationItem::JobsStillWaiting { queues, raised_at })
         }
+        NotificationItem::QueuesChanged { queues } => {
+            grouped(queues, of_outage, |queues| NotificationItem::QueuesChanged { queues })
+        }
         NotificationItem::JobsTaken { queues } => {
             grouped(queues, of_outage, |queues| NotificationItem::JobsTaken { queues })
         }

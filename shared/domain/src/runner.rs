@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::{Queue, WaitingJobs};
+use crate::jobs::{JobName, Queue, WaitingJobs};
 use crate::outage::{LastHealthy, Outage, OutageId, Peers, Visibility};
 use crate::pool::{PoolCounts, PoolRule};
 use crate::status::{ObservedRunner, UNKNOWN_OS};
@@ -43,6 +43,9 @@ pub struct Runner {
     pub status: Status,
     /// Whether GitHub said at the latest check that it runs a job.
     pub busy: bool,
+    /// The job that it runs, or ran when it was last seen busy, if jobs are monitored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobName>>,
     /// When it was first listed.
     pub first_seen_at: Timestamp,
     /// When the current status was first reported.
@@ -209,6 +212,7 @@ impl Runner {
             connected: observed.shows_connected(reports_versions),
             status: observed.status,
             busy: observed.busy,
+            job: None,
             first_seen_at: at,
             status_since: at,
             health: Health::Healthy,
@@ -289,6 +293,11 @@ impl Runner {
             && self.group_id == observed.group_id
     }
 
+    /// The job that it runs now, if that is known.
+    pub fn current_job(&self) -> Option<&JobName> {
+        self.job.as_deref().filter(|_| self.status == Status::Busy)
+    }
+
     /// Whether it is one runner, not a pool or a queue.
     pub fn is_one(&self) -> bool {
         self.pool.is_none() && self.waiting.is_none()
@@ -334,6 +343,7 @@ impl Runner {
             pool: self.pool,
             waiting: self.waiting.clone(),
             in_job: self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy),
+            job: self.job.clone().filter(|_| self.busy || last_healthy.is_some_and(|last| last.status == Status::Busy)),
             started_at,
             confirmed_at,
             last_healthy,

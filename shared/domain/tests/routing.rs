@@ -52,6 +52,7 @@ fn outage(runner: u64) -> Outage {
         labels: labels(runner),
         status: Status::Offline,
         in_job: false,
+        job: None,
         started_at: at,
         confirmed_at: at,
         last_healthy: None,

@@ -88,7 +88,8 @@ async fn fetch_token(
 ) -> Result<Held, Failure> {
     let installation = find_installation(transport, key, credential_state, endpoint, account).await?;
     let path = format!("/app/installations/{}/access_tokens", installation.id);
-    let token = as_app(transport, key, credential_state, Method::POST, &path, account, wire::access_token).await;
+    let request = request(transport, Method::POST, &path, Endpoint::Installation(account), "a token");
+    let token = as_app(transport, key, credential_state, &request, wire::access_token).await;
     let token = token.map_err(not_installed)?;
     let bearer_token = BearerToken::new(&token.token);
     let bearer_token = bearer_token.ok_or_else(|| {
@@ -119,7 +120,8 @@ async fn find_installation(
     let by_repository = repository.map(|target| format!("/repos/{target}/installation"));
     let by_account = [format!("/orgs/{account}/installation"), format!("/users/{account}/installation")];
     for path in by_repository.into_iter().chain(by_account) {
-        let found = as_app(transport, key, credential_state, Method::GET, &path, account, wire::installation).await;
+        let request = request(transport, Method::GET, &path, Endpoint::Installation(account), "an installation");
+        let found = as_app(transport, key, credential_state, &request, wire::installation).await;
         match found {
             Err(failure) if failure.fault == Fault::NotFound => outcome = Some(failure),
             found => return found,
@@ -129,22 +131,30 @@ async fn find_installation(
     Err(not_installed(failure))
 }
 
-async fn as_app<T>(
+/// A request that the App makes for itself.
+pub(crate) fn request<'a>(
+    transport: &Transport,
+    method: Method,
+    path: &str,
+    endpoint: Endpoint<'a>,
+    expected: &'static str,
+) -> Request<'a> {
+    Request { method, url: transport.url(path), endpoint, page: None, expected }
+}
+
+/// Sends a request as the App itself, not as one of its installations.
+pub(crate) async fn as_app<T>(
     transport: &Transport,
     key: &AppKey,
     credential_state: &CredentialState,
-    method: Method,
-    path: &str,
-    account: &str,
+    request: &Request<'_>,
     decode: Decode<T>,
 ) -> Result<T, Failure> {
     let bearer_token = key.sign(transport.now()).and_then(|token| BearerToken::new(&token));
     let bearer_token = bearer_token
         .ok_or_else(|| Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another"))?;
-    let expected = if method == Method::POST { "a token" } else { "an installation" };
-    let endpoint = Endpoint::Installation(account);
-    let request = Request { method, url: transport.url(path), endpoint, page: None, expected };
-    let reply = exchange(transport, credential_state, &bearer_token, &request, None, decode).await?;
+    let reply = exchange(transport, credential_state, &bearer_token, request, None, decode).await?;
+    let (endpoint, expected) = (request.endpoint, request.expected);
     reply
         .content
         .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
@@ -162,12 +172,16 @@ fn not_installed(failure: Failure) -> Failure {
 fn account<'a>(endpoint: Endpoint<'a>) -> Result<&'a str, Failure> {
     let target: &Target = match endpoint {
         Endpoint::Repositories(account) | Endpoint::Installation(account) => return Ok(account),
+        Endpoint::AppHook => {
+            return Err(Failure::new(Fault::Credential, "only the GitHub App itself reads its webhook"));
+        }
         Endpoint::Runners(target)
         | Endpoint::Runner(target, _)
         | Endpoint::Version(target, _)
         | Endpoint::Groups(target)
         | Endpoint::Hooks(target)
-        | Endpoint::Job(target, _) => target,
+        | Endpoint::Job(target, _)
+        | Endpoint::Jobs(target) => target,
     };
     if target.kind() == TargetKind::Enterprise {
         let detail = format!(

@@ -3,6 +3,7 @@
 use monitor_domain::jobs::{JobAnswer, JobId};
 use monitor_domain::observation::{CredentialReport, Failure, Lookup, PageTag};
 use monitor_domain::pace::Quota;
+use monitor_domain::polling::{PolledJobs, PolledRuns};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::Target;
@@ -14,13 +15,14 @@ use reqwest::Method;
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint};
 use crate::groups::runner_groups;
-use crate::hooks::{JobHook, job_hooks};
+use crate::hooks::{JobHook, app_hook, job_hooks};
 use crate::jobs;
 use crate::list::{ReadList, lookup, pages};
 use crate::probe::{ProbeReport, probe};
 use crate::repositories::account_repositories;
 use crate::request::{RATE_LIMIT, Request};
 use crate::requester::Requester;
+use crate::runs::open_jobs;
 use crate::settings::{Settings, SettingsError};
 use crate::transport::Clock;
 use crate::version::version_end;
@@ -65,6 +67,15 @@ impl GitHub {
     pub async fn job_hooks(&self, target: &Target) -> Result<Vec<JobHook>, Failure> {
         let credential_state = self.requester.credential_state(&self.credential(target));
         job_hooks(&self.requester, &credential_state, target).await
+    }
+
+    /// The webhook of the GitHub App, if it reports workflow jobs; `None` for a token. `through` is any target.
+    ///
+    /// # Errors
+    /// If GitHub does not answer.
+    pub async fn app_hook(&self, through: &Target) -> Result<Option<JobHook>, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(through));
+        app_hook(&self.requester, &credential_state).await
     }
 
     /// The kind of the credential, as far as its format shows.
@@ -145,6 +156,11 @@ impl RunnerSource for GitHub {
     async fn job(&self, repository: &Target, id: JobId) -> Result<JobAnswer, Failure> {
         let credential_state = self.requester.credential_state(&self.credential(repository));
         jobs::job(&self.requester, &credential_state, repository, id, self.requester.transport.now()).await
+    }
+
+    async fn open_jobs(&self, repository: &Target, known: Option<&PolledRuns>) -> Result<PolledJobs, Failure> {
+        let credential_state = self.requester.credential_state(&self.credential(repository));
+        open_jobs(&self.requester, &credential_state, repository, known, self.requester.transport.now()).await
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

@@ -19,8 +19,12 @@ pub(crate) enum Endpoint<'a> {
     Groups(&'a Target),
     /// One job of a repository.
     Job(&'a Target, JobId),
+    /// The workflow runs of a repository, and their jobs.
+    Jobs(&'a Target),
     /// A target's webhooks.
     Hooks(&'a Target),
+    /// The webhook of the GitHub App.
+    AppHook,
     /// An account's repositories.
     Repositories(&'a str),
     /// The GitHub App's installation on an account.
@@ -35,7 +39,9 @@ impl fmt::Display for Endpoint<'_> {
             Endpoint::Version(_, version) => write!(f, "the end of runner version {version}"),
             Endpoint::Groups(target) => write!(f, "the runner groups of {target}"),
             Endpoint::Job(target, id) => write!(f, "job {} of {target}", id.0),
+            Endpoint::Jobs(target) => write!(f, "the workflow jobs of {target}"),
             Endpoint::Hooks(target) => write!(f, "the webhooks of {target}"),
+            Endpoint::AppHook => f.write_str("the webhook of the GitHub App"),
             Endpoint::Repositories(account) => write!(f, "the repositories of {account}"),
             Endpoint::Installation(account) => write!(f, "the GitHub App's installation on {account}"),
         }
@@ -101,10 +107,10 @@ pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
             TargetKind::Organization => ORGANIZATION,
             TargetKind::Enterprise => ENTERPRISE,
         },
-        Endpoint::Job(..) => JOBS,
+        Endpoint::Job(..) | Endpoint::Jobs(_) => JOBS,
         Endpoint::Hooks(target) if target.kind() == TargetKind::Repository => REPOSITORY_HOOKS,
         Endpoint::Hooks(_) => ORGANIZATION_HOOKS,
-        Endpoint::Repositories(_) | Endpoint::Installation(_) => REPOSITORIES,
+        Endpoint::Repositories(_) | Endpoint::Installation(_) | Endpoint::AppHook => REPOSITORIES,
     };
     let classic = permissions.classic;
     match (kind, permissions.fine_grained) {

@@ -6,6 +6,7 @@ use monitor_domain::time::Timestamp;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use crate::app;
 use crate::credential::CredentialState;
 use crate::endpoint::{Endpoint, needed};
 use crate::request::Request;
@@ -52,6 +53,11 @@ struct WireHook {
     #[serde(default)]
     events: Vec<String>,
     config: WireConfig,
+}
+
+#[derive(Deserialize)]
+struct WireApp {
+    events: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +116,37 @@ pub(crate) async fn job_hooks(
         });
     }
     Ok(hooks)
+}
+
+/// Reads the webhook of the GitHub App, if it reports workflow jobs; `None` if it does not, or if there is no App. The App
+/// reads it for itself: no permission is needed.
+pub(crate) async fn app_hook(
+    requester: &Requester,
+    credential_state: &CredentialState,
+) -> Result<Option<JobHook>, Failure> {
+    let Some(key) = requester.app_key() else { return Ok(None) };
+    let transport = &requester.transport;
+    let request = |path: &str, expected| app::request(transport, Method::GET, path, Endpoint::AppHook, expected);
+    let decode = |body: &[u8]| wire::decode::<WireApp>(body);
+    let app = app::as_app(transport, key, credential_state, &request("/app", "a GitHub App"), decode).await?;
+    if !app.events.iter().any(|event| event == "workflow_job") {
+        return Ok(None);
+    }
+    let asked = request("/app/hook/config", "a webhook");
+    let decode = |body: &[u8]| wire::decode::<WireConfig>(body);
+    let config = match app::as_app(transport, key, credential_state, &asked, decode).await {
+        Err(failure) if failure.fault == Fault::NotFound => return Ok(None),
+        config => config?,
+    };
+    let mut asked = request("/app/hook/deliveries", "a list of deliveries");
+    asked.url.set_query(Some(&format!("per_page={DELIVERIES}")));
+    let decode = |body: &[u8]| wire::decode::<Vec<WireDelivery>>(body);
+    let deliveries = app::as_app(transport, key, credential_state, &asked, decode).await?.into_iter();
+    Ok(Some(JobHook {
+        address: config.url.as_deref().map_or_else(String::new, public_part),
+        is_active: true,
+        deliveries: deliveries.filter(|one| one.event == "workflow_job").map(HookDelivery::from).collect(),
+    }))
 }
 
 impl From<WireDelivery> for HookDelivery {

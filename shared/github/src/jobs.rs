@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use tracing::warn;
 
 use crate::credential::CredentialState;
-use crate::endpoint::{Endpoint, needed};
+use crate::endpoint::{CredentialKind, Endpoint, needed};
 use crate::request::Request;
 use crate::requester::Requester;
 use crate::wire;
@@ -144,7 +144,7 @@ struct WireEnterprise {
 }
 
 #[derive(Deserialize)]
-struct WireJob {
+pub(crate) struct WireJob {
     id: u64,
     name: Option<String>,
     workflow_name: Option<String>,
@@ -158,8 +158,12 @@ struct WireJob {
 }
 
 impl WireJob {
+    pub(crate) fn is_completed(&self) -> bool {
+        self.status == "completed"
+    }
+
     /// The job; `None` if its number is not one.
-    fn into_job(self, repository: Target, now: Timestamp) -> Option<Job> {
+    pub(crate) fn into_job(self, repository: Target, now: Timestamp) -> Option<Job> {
         // Ids are stored as signed integers.
         let id = (1..=i64::MAX.unsigned_abs()).contains(&self.id).then_some(JobId(self.id))?;
         let cut = |text: String| text.chars().take(MAX_NAME).collect::<String>();
@@ -214,9 +218,7 @@ pub(crate) async fn job(
             return match seen {
                 Ok(_) => Ok(JobAnswer::Ended),
                 Err(unseen) if unseen.fault == Fault::NotFound => {
-                    let kind = requester.transport.kind;
-                    let needs = needed(Endpoint::Job(repository, id), kind);
-                    Err(Failure::new(Fault::Forbidden, format!("{failure}: the credential needs {needs}")))
+                    Err(needs_actions_read(&failure, repository, requester.transport.kind))
                 }
                 Err(failure) => Err(failure),
             };
@@ -224,10 +226,16 @@ pub(crate) async fn job(
         Err(failure) => return Err(failure),
     };
     let Some(job) = reply.content else { return Ok(JobAnswer::Ended) };
-    if job.status == "completed" {
+    if job.is_completed() {
         return Ok(JobAnswer::Ended);
     }
     Ok(job.into_job(repository.clone(), now).map_or(JobAnswer::Ended, JobAnswer::Open))
+}
+
+/// The same failure as a missing permission, which it names.
+pub(crate) fn needs_actions_read(failure: &Failure, repository: &Target, kind: CredentialKind) -> Failure {
+    let needs = needed(Endpoint::Jobs(repository), kind);
+    Failure::new(Fault::Forbidden, format!("{failure}: the credential needs {needs}"))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod refusal;
 mod repositories;
 mod request;
 mod requester;
+mod runs;
 mod sealed;
 mod settings;
 mod token_cache;

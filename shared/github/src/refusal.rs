@@ -305,6 +305,8 @@ fn not_found(headers: &HeaderMap, words: &Said, endpoint: Endpoint<'_>, kind: Cr
         Endpoint::Runner(target, id) => return format!("{target} has no runner {id}"),
         Endpoint::Job(target, id) => return format!("{target} has no job {}", id.0),
         Endpoint::Groups(target) => format!("{target}: GitHub does not show its runner groups"),
+        Endpoint::Jobs(target) => format!("{target}: GitHub does not show its workflow jobs"),
+        Endpoint::AppHook => return "the GitHub App has no webhook".to_owned(),
         Endpoint::Hooks(target) => format!("{target}: GitHub does not show its webhooks"),
         Endpoint::Version(_, version) => return format!("GitHub does not list version {version} of the runner"),
         Endpoint::Repositories(account) | Endpoint::Installation(account) => {

@@ -84,6 +84,11 @@ impl Requester {
         exchange(&self.transport, credential_state, &bearer_token, request, known, decode).await
     }
 
+    /// The key of the GitHub App, if requests are an App's.
+    pub(crate) fn app_key(&self) -> Option<&AppKey> {
+        if let Login::App(key) = &self.login { Some(key) } else { None }
+    }
+
     /// Whether a refused token can be renewed.
     fn renews(&self) -> bool {
         matches!(self.login, Login::App(_))

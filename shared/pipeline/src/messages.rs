@@ -284,6 +284,9 @@ impl From<&Event> for ChangeSummary {
                 until: outage.resolved_at,
                 ..of(&outage.runner_name, "outageClosed")
             },
+            Event::QueueChanged { outage } => {
+                Self { since: Some(outage.started_at), ..of(&outage.runner_name, "queueChanged") }
+            }
             Event::Reminded { outage, .. } => {
                 Self { since: Some(outage.started_at), ..of(&outage.runner_name, "reminderDue") }
             }

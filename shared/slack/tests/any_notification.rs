@@ -6,6 +6,7 @@ mod limits;
 
 use monitor_domain::change::RunnerName;
 use monitor_domain::fleet::Counts;
+use monitor_domain::jobs::JobName;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
@@ -59,6 +60,13 @@ fn outage() -> impl Strategy<Value = Outage> {
         |(runner, status, in_job, times, peers, ending, (version_ended_at, ephemeral, pool, connected_at))| {
             let pool = pool.map(|(total, online, wanted)| PoolCounts { total, online, wanted });
             let (id, runner_name, os, version, labels) = runner;
+            let job = JobName {
+                repository: Target::repository("acme/web").unwrap(),
+                name: runner_name.clone(),
+                url: String::new(),
+                queued_at: times.0,
+                started_at: None,
+            };
             let (started_at, confirmed_at, last, resolved_at) = times;
             let last_healthy = last.map(|at| LastHealthy { at, status: Status::Busy });
             let (id, runner_id) = (OutageId(Revision(id)), RunnerId(id));
@@ -78,6 +86,7 @@ fn outage() -> impl Strategy<Value = Outage> {
                 labels,
                 status,
                 in_job,
+                job: in_job.then(|| Box::new(job)),
                 started_at,
                 confirmed_at,
                 last_healthy,

@@ -47,7 +47,7 @@ fn every_sample_keeps_the_limits_in_every_form() {
 fn there_is_a_sample_of_every_kind_of_item() {
     let seen: BTreeSet<&str> =
         samples::all().iter().flat_map(|(_, notification)| &notification.items).map(kind).collect();
-    assert_eq!(seen.len(), 27, "{seen:?}");
+    assert_eq!(seen.len(), 28, "{seen:?}");
 }
 
 /// Does not compile when a kind is added: add a sample for it, and raise the number above.
@@ -57,6 +57,7 @@ fn kind(item: &NotificationItem) -> &'static str {
         NotificationItem::Offline { .. } => "Offline",
         NotificationItem::JobsWaiting { .. } => "JobsWaiting",
         NotificationItem::JobsStillWaiting { .. } => "JobsStillWaiting",
+        NotificationItem::QueuesChanged { .. } => "QueuesChanged",
         NotificationItem::JobsTaken { .. } => "JobsTaken",
         NotificationItem::MuteEnded { .. } => "MuteEnded",
         NotificationItem::StillOffline { .. } => "StillOffline",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use monitor_domain::availability::{Availability, RunnerReport, Span};
 use monitor_domain::fleet::Fleet;
-use monitor_domain::jobs::WaitingJobs;
+use monitor_domain::jobs::{JobName, WaitingJobs};
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{Stretch, TargetHistory};
@@ -94,6 +94,7 @@ pub(crate) fn runner_page(
             }
             div { dt { "Labels" } dd { (labels(&runner.labels)) } }
             @if let Some(group) = fleet.group_of(runner) { div { dt { "Group" } dd { (one_line(group)) } } }
+            @if let Some(job) = runner.current_job() { div { dt { "Current job" } dd { (current_job(job, now)) } } }
             div { dt { "First seen" } dd { (time(runner.first_seen_at)) } }
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
             @for mute in &said.mutes {
@@ -119,6 +120,21 @@ pub(crate) fn runner_page(
     page(&format!("{name}, {target}"), Place::Elsewhere, Some(snapshot), &content)
 }
 
+/// What a busy runner does, and since when.
+fn current_job(job: &JobName, now: Timestamp) -> Markup {
+    html! {
+        (job_link(job)) " in " (job.repository)
+        @if let Some(at) = job.started_at { ", for " (since(at, now)) }
+    }
+}
+
+fn job_link(job: &JobName) -> Markup {
+    html! {
+        @if job.url.is_empty() { (one_line(&job.name)) }
+        @else { a href=(job.url) rel="noreferrer" { (one_line(&job.name)) } }
+    }
+}
+
 /// The oldest jobs of a queue.
 fn jobs(waiting: &WaitingJobs, now: Timestamp) -> Markup {
     let more = usize::try_from(waiting.count).unwrap_or(usize::MAX).saturating_sub(waiting.jobs.len());
@@ -130,8 +146,7 @@ fn jobs(waiting: &WaitingJobs, now: Timestamp) -> Markup {
                 @for job in &waiting.jobs {
                     tr {
                         td {
-                            @if job.url.is_empty() { (one_line(&job.name)) }
-                            @else { a href=(job.url) rel="noreferrer" { (one_line(&job.name)) } }
+                            (job_link(job))
                         }
                         td { (job.repository) }
                         td .number { (since(job.queued_at, now)) }

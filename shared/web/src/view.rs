@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::jobs::WaitingJobs;
+use monitor_domain::jobs::{JobName, WaitingJobs};
 use monitor_domain::outage::Outage;
 use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Health, Runner};
@@ -93,6 +93,9 @@ struct RunnerView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
     ephemeral: bool,
+    /// The job that it runs, if jobs are monitored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a JobName>,
 }
 
 impl<'a> TargetView<'a> {
@@ -142,6 +145,7 @@ impl<'a> RunnerView<'a> {
             labels: &runner.labels,
             group: fleet.group_of(runner),
             ephemeral: runner.ephemeral,
+            job: runner.current_job(),
         }
     }
 }

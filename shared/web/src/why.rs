@@ -5,7 +5,7 @@ use monitor_domain::outage::Outage;
 use monitor_domain::runner::{Health, Runner};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
-use crate::text::{date, minute, sentence};
+use crate::text::{date, minute, one_line, sentence};
 use crate::view::VersionEnds;
 
 /// Of a runner, a pool or a queue.
@@ -49,7 +49,10 @@ pub(crate) fn of_outage(outage: &Outage, now: Timestamp) -> String {
         said.push(format!("version {version} ended on {}; GitHub gives it no more jobs", minute(at)));
     }
     if outage.in_job {
-        said.push("it was running a job".to_owned());
+        said.push(match &outage.job {
+            Some(job) => format!("it was running {} in {}", one_line(&job.name), job.repository),
+            None => "it was running a job".to_owned(),
+        });
     }
     if outage.is_of_runner() && outage.peers.total > 0 {
         said.push(match (outage.peers.online, outage.peers.total) {

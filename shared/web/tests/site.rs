@@ -154,6 +154,7 @@ async fn a_queue_says_how_many_jobs_wait_and_why_and_lists_them() {
         name: "Nightly / <b>train</b>".to_owned(),
         url: "https://github.com/acme/web/actions/runs/7/job/42".to_owned(),
         queued_at: since,
+        started_at: None,
     };
     let reason = WaitReason::Offline { runners: 3, since: at(NOW_SECS - 3_600) };
     let waiting = WaitingJobs { count: 7, since, reason, jobs: vec![job], is_unconfirmed: false };

@@ -79,7 +79,9 @@ fn seeded() -> State {
         let (events, deliveries) =
             (vec!["workflow_job".to_owned()], vec![(wall_clock_ms(), 202), (wall_clock_ms(), 401)]);
         let url = "https://hooks.example.com/github".to_owned();
-        state.add_hook(target, Hook { url, events, deliveries, ..Hook::default() });
+        let hook = Hook { url, events, deliveries, ..Hook::default() };
+        state.app_hook = Some(hook.clone());
+        state.add_hook(target, hook);
     }
     state.set_job("acme/web", 42, Job::queued("train", &["self-hosted", "gpu"], wall_clock_ms()));
     state.install_app(1, "acme");

@@ -179,6 +179,7 @@ pub fn kind_of(item: &NotificationItem) -> &'static str {
         NotificationItem::Offline { .. } => "offline",
         NotificationItem::JobsWaiting { .. } => "jobs waiting",
         NotificationItem::JobsStillWaiting { .. } => "jobs still waiting",
+        NotificationItem::QueuesChanged { .. } => "queues changed",
         NotificationItem::JobsTaken { .. } => "jobs taken",
         NotificationItem::MuteEnded { .. } => "mute ended",
         NotificationItem::StillOffline { .. } => "still offline",

@@ -180,6 +180,7 @@ fn outages(runner: &Runner, now: Timestamp) -> impl Iterator<Item = Outage> {
             labels: runner.labels.clone(),
             status: Status::Offline,
             in_job,
+            job: None,
             started_at,
             confirmed_at: started_at.plus(MINUTE * 2),
             last_healthy: Some(LastHealthy { at: started_at.minus(MINUTE * 5), status }),

@@ -15,14 +15,20 @@ pub(super) async fn findings(github: &GitHub, examined: &[ProbeReport], now: Tim
     let mut targets: Vec<&Target> = examined.iter().filter(is_asked).map(|report| &report.target).collect();
     // That of an organization reports the jobs of all its repositories.
     targets.sort_by_key(|target| target.kind() != TargetKind::Organization);
-    let asked = targets.into_iter().take(MOST).map(|target| async move { (target, github.job_hooks(target).await) });
-    let answers: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
     let mut refusal = None;
     let mut findings = Vec::new();
+    if let Some(through) = targets.first() {
+        match github.app_hook(through).await {
+            Ok(hook) => findings.extend(hook.iter().map(|hook| of_webhook("the GitHub App", hook, now))),
+            Err(failure) => refusal = Some(("the GitHub App".to_owned(), failure)),
+        }
+    }
+    let asked = targets.into_iter().take(MOST).map(|target| async move { (target, github.job_hooks(target).await) });
+    let answers: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
     for (target, answer) in answers {
         match answer {
-            Ok(hooks) => findings.extend(hooks.iter().map(|hook| of_webhook(target, hook, now))),
-            Err(failure) => _ = refusal.get_or_insert((target, failure)),
+            Ok(hooks) => findings.extend(hooks.iter().map(|hook| of_webhook(target.as_str(), hook, now))),
+            Err(failure) => _ = refusal.get_or_insert_with(|| (target.to_string(), failure)),
         }
     }
     match refusal {
@@ -34,13 +40,13 @@ pub(super) async fn findings(github: &GitHub, examined: &[ProbeReport], now: Tim
         None => vec![Finding::warning(
             "webhook",
             "no target on the list has one that reports workflow jobs",
-            "docs/JOBS.md sets one up; those of a GitHub App or an enterprise are not seen here",
+            "docs/JOBS.md sets one up; those of an enterprise are not seen here",
         )],
     }
 }
 
-fn of_webhook(target: &Target, hook: &JobHook, now: Timestamp) -> Finding {
-    let what = format!("webhook of {target}");
+fn of_webhook(of: &str, hook: &JobHook, now: Timestamp) -> Finding {
+    let what = format!("webhook of {of}");
     let to = one_line(&hook.address);
     if !hook.is_active {
         return Finding::problem(what, format!("to {to}: switched off"), "switch it on in its settings on GitHub");
@@ -83,12 +89,11 @@ mod tests {
     #[test]
     fn a_webhook_is_well_if_it_is_on_and_its_latest_delivery_was_accepted() {
         let now = Timestamp::from_epoch_ms(1_800_000_000_000);
-        let target: Target = "acme/web".parse().unwrap();
         let of = |is_active: bool, statuses: &[u16]| {
             let at = Some(now.minus(Duration::from_secs(180)));
             let deliveries = statuses.iter().map(|status| HookDelivery { at, status: *status }).collect();
             let hook = JobHook { address: "https://hooks.acme.test/".to_owned(), is_active, deliveries };
-            of_webhook(&target, &hook, now)
+            of_webhook("acme/web", &hook, now)
         };
         let well = of(true, &[202, 401, 202]);
         assert!(well.rating == Rating::Good);

@@ -11,6 +11,7 @@ use super::keys::{Accepts, PolicyKey, reference};
 use super::{LONGEST_KEY, OnRemoved, PolicyFault, PolicyOverrides, is_channel};
 use crate::pool::{Minimum, PoolAlerts, PoolRule};
 use crate::quote::{holds_secret, shown};
+use crate::target::Target;
 use crate::time::parse_duration;
 use crate::weekly::{ReportTime, WEEKDAYS};
 
@@ -19,6 +20,10 @@ const SECTIONS: [&str; 3] = ["targets", "labels", "runners"];
 const POOLS: &str = "pools";
 /// The weekly report, at the top level only.
 const REPORT: &str = "report";
+/// How jobs are read, at the top level only.
+const JOBS: &str = "jobs";
+/// The most repositories whose jobs are read: each costs two requests or more in every check.
+const MAX_POLLED: usize = 20;
 const EXAMPLE: &str = r#"{"failureThreshold":2,"unreachableAfter":"20m"}"#;
 
 /// A policy as written; every part is optional.
@@ -144,6 +149,11 @@ impl Reader<'_> {
                     self.fault(&place, fault);
                     None
                 });
+            } else if name == JOBS && level == Level::Policy {
+                read.polled = read_polled(written).unwrap_or_else(|fault| {
+                    self.fault(&place, fault);
+                    Vec::new()
+                });
             } else if !(level == Level::Policy && SECTIONS.contains(&&**name)) {
                 self.fault(&place, unknown(name, level));
             }
@@ -245,6 +255,40 @@ fn read_report(written: &Raw) -> Result<Option<ReportTime>, String> {
     }
 }
 
+fn read_polled(written: &Raw) -> Result<Vec<Target>, String> {
+    const EXAMPLE: &str = r#"{"poll":["acme/web"]}"#;
+    let entries = match written {
+        Raw::Object(entries) => entries,
+        Raw::Null => return Ok(Vec::new()),
+        other => return Err(format!("must be an object, for example {EXAMPLE}; found {other}")),
+    };
+    let (mut polled, mut is_given) = (Vec::new(), false);
+    for (key, value) in entries {
+        if key != "poll" {
+            return Err(format!("`{}` is not a key of the jobs; the key is poll", shown(key, LONGEST_KEY)));
+        }
+        if std::mem::replace(&mut is_given, true) {
+            return Err(format!("`poll` {TWICE}"));
+        }
+        let Raw::List(names) = value else {
+            return Err(format!("`poll` must be a list of repositories, for example [\"acme/web\"]; found {value}"));
+        };
+        for name in names {
+            let repository = if let Raw::Text(text) = name { Target::repository(text).ok() } else { None };
+            let fault = || format!("`poll` must be a list of repositories, for example [\"acme/web\"]; found {name}");
+            let repository = repository.ok_or_else(fault)?;
+            if !polled.contains(&repository) {
+                polled.push(repository);
+            }
+        }
+    }
+    if polled.len() > MAX_POLLED {
+        let count = polled.len();
+        return Err(format!("`poll` has {count} repositories, and at most {MAX_POLLED} can be polled: set a webhook"));
+    }
+    Ok(polled)
+}
+
 fn read_minimum(written: &Raw) -> Result<Minimum, String> {
     let minimum = match written {
         Raw::Number(number) => number.parse().ok().filter(|count| (1..=10_000).contains(count)).map(Minimum::Runners),
@@ -281,7 +325,7 @@ fn unknown(name: &str, level: Level) -> String {
     if SECTIONS.contains(&name) {
         return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
-    if name == REPORT {
+    if [REPORT, JOBS].contains(&name) {
         return "must be at the top level of the policy, not within a target, label or runner".to_owned();
     }
     if name == POOLS {
@@ -289,7 +333,7 @@ fn unknown(name: &str, level: Level) -> String {
     }
     let sections = SECTIONS.iter().copied().filter(|_| level == Level::Policy);
     let sections = sections.chain((level != Level::Runner).then_some(POOLS));
-    let sections = sections.chain((level == Level::Policy).then_some(REPORT));
+    let sections = sections.chain([REPORT, JOBS].into_iter().filter(|_| level == Level::Policy));
     let keys: Vec<&str> = reference().iter().map(|key| key.name).chain(sections).collect();
     let nearest = keys.iter().map(|key| (strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase()), key));
     match nearest.min() {

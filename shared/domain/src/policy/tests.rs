@@ -285,3 +285,37 @@ fn a_pool_that_cannot_be_read_says_what_it_must_be() {
     let misplaced = policy(r#"{"runners":{"a":{"pools":{}}}}"#, &["acme/web"]).unwrap_err();
     assert!(misplaced[0].starts_with("runners.a.pools: "), "{misplaced:?}");
 }
+
+#[test]
+fn repositories_to_be_polled_are_repositories_whose_runners_are_monitored() {
+    let of = |jobs: &str| {
+        policy(&format!(r#"{{"jobs":{jobs}}}"#), &["acme/web", "orgs/big"]).map(|policy| policy.polled().to_vec())
+    };
+    let names = |polled: Vec<Target>| polled.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(of(r#"{"poll":["Acme/Web","big/api","acme/web"]}"#).map(names).unwrap(), ["Acme/Web", "big/api"]);
+    assert_eq!(of("null").map(names).unwrap(), [""; 0]);
+    for (jobs, expected) in [
+        ("7", "jobs: must be an object, for example {\"poll\":[\"acme/web\"]}; found 7"),
+        (r#"{"watch":[]}"#, "jobs: `watch` is not a key of the jobs; the key is poll"),
+        (r#"{"poll":[],"poll":[]}"#, "jobs: `poll` is given twice; keep one of them"),
+        (
+            r#"{"poll":"acme/web"}"#,
+            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found \"acme/web\"",
+        ),
+        (
+            r#"{"poll":["orgs/acme"]}"#,
+            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found \"orgs/acme\"",
+        ),
+        (
+            r#"{"poll":["acme/api"]}"#,
+            "jobs.poll: add acme/api or orgs/acme to the list of targets: nothing monitors the runners of acme/api",
+        ),
+    ] {
+        assert_eq!(of(jobs).unwrap_err(), [expected], "{jobs}");
+    }
+    let many: Vec<String> = (0..21).map(|number| format!("\"big/{number}\"")).collect();
+    let fault = of(&format!(r#"{{"poll":[{}]}}"#, many.join(","))).unwrap_err();
+    assert!(fault[0].contains("has 21 repositories, and at most 20 can be polled"), "{fault:?}");
+    let misplaced = policy(r#"{"targets":{"acme/web":{"jobs":{"poll":[]}}}}"#, &["acme/web"]).unwrap_err();
+    assert!(misplaced[0].contains("must be at the top level"), "{misplaced:?}");
+}

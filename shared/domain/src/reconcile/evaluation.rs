@@ -12,8 +12,9 @@ use crate::observation::ObservedRunner;
 use crate::outage::{Ending, LastHealthy, Outage, OutageId, Visibility};
 use crate::overrides::Overrides;
 use crate::policy::{OnRemoved, TargetPolicy, Thresholds};
+use crate::polling::PolledRuns;
 use crate::pool::{PoolCounts, PoolRule};
-use crate::queues::JobsSeen;
+use crate::queues::{JobsSeen, job_of};
 use crate::reconcile::far_enough;
 use crate::runner::{Absence, Down, Health, Runner, Status, Suspicion};
 use crate::target::TargetId;
@@ -35,6 +36,7 @@ pub(super) struct Evaluation<'a> {
     is_starting: bool,
     reports_versions: bool,
     versions: &'a [VersionRecord],
+    jobs: &'a JobsSeen,
     at: Timestamp,
     /// When the previous check started.
     checked_at: Option<Timestamp>,
@@ -64,6 +66,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) jobs: &'a JobsSeen,
     /// The names of the target's runner groups, if GitHub was asked for them.
     pub(super) groups: Option<&'a RunnerGroups>,
+    /// What is known now of the repositories whose jobs the check reads.
+    pub(super) polled: &'a [PolledRuns],
 }
 
 impl From<&Runner> for RunnerName {
@@ -79,8 +83,18 @@ impl<'a> Evaluation<'a> {
 
     /// The evaluation of a runner that is listed for the first time.
     pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
-        let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, versions, .. } =
-            *context;
+        let CheckContext {
+            policy,
+            overrides,
+            target,
+            at,
+            checked_at,
+            is_starting,
+            reports_versions,
+            versions,
+            jobs,
+            ..
+        } = *context;
         Self {
             before: None,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
@@ -90,6 +104,7 @@ impl<'a> Evaluation<'a> {
             is_starting,
             reports_versions,
             versions,
+            jobs,
             at,
             checked_at,
             counted: false,
@@ -143,7 +158,10 @@ impl<'a> Evaluation<'a> {
         self.runner.labels.clone_from(&queue.labels);
         self.runner.waiting = Some(Box::new(queue.waiting.clone()));
         if let Health::Down(down) = &mut self.runner.health {
-            down.outage.waiting.clone_from(&self.runner.waiting);
+            let before = std::mem::replace(&mut down.outage.waiting, self.runner.waiting.clone());
+            if before.is_none_or(|before| before.differs_from(&queue.waiting)) {
+                self.events.push(Event::QueueChanged { outage: Box::new(down.outage.clone()) });
+            }
             self.still_down();
         } else {
             let visibility = self.apply_mutes(Visibility::Alerted);
@@ -169,6 +187,9 @@ impl<'a> Evaluation<'a> {
     /// Evaluates a runner that is registered, by its status.
     pub(super) fn on_observed(&mut self) {
         self.runner.absence = None;
+        if let Some(job) = job_of(self.jobs, &self.runner) {
+            self.runner.job = job.map(Box::new);
+        }
         if let Health::Gone { since, alerted } = self.runner.health {
             self.events.push(Event::Returned { runner: (&self.runner).into(), gone_since: since, alerted });
             self.runner.health = Health::Healthy;

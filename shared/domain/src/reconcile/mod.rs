@@ -21,6 +21,7 @@ use crate::observation::{Failure, Lookup, Observation, ObservedPage, ObservedRun
 use crate::outage::{Outage, Peers};
 use crate::overrides::Overrides;
 use crate::policy::TargetPolicy;
+use crate::queues::job_of;
 use crate::runner::{Health, Runner, RunnerId};
 use crate::time::Timestamp;
 use crate::versions::VersionRecord;
@@ -70,6 +71,7 @@ pub fn reconcile(
                 versions: credential.versions,
                 jobs: &observation.jobs,
                 groups: observation.groups.as_ref(),
+                polled: &observation.polled,
             };
             let (evaluations, pools, queues) = (Vec::new(), Vec::new(), Vec::new());
             Reconciliation { fleet, context, short, now, evaluations, pools, queues }.complete(pages, lookups)
@@ -163,7 +165,9 @@ impl<'a> Reconciliation<'a> {
 
     /// Evaluates a known runner; `None` if there is nothing to evaluate, as in most cases.
     fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
-        let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
+        let has_same_job = || job_of(self.context.jobs, runner).is_none_or(|job| job.as_ref() == runner.job.as_deref());
+        let well =
+            runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none() && has_same_job();
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
             Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => {
@@ -256,6 +260,7 @@ impl<'a> Reconciliation<'a> {
         if let Some(groups) = self.context.groups {
             after.groups.clone_from(groups);
         }
+        after.polled = self.context.polled.to_vec();
         if self.context.is_starting {
             after.watched_since = Some(self.context.at);
             events.push(Event::MonitoringStarted);

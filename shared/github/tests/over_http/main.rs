@@ -6,6 +6,7 @@ mod groups;
 mod incomplete;
 mod limits;
 mod lists;
+mod polling;
 mod probe;
 mod repositories;
 mod script;

@@ -1,12 +1,13 @@
 //! Workflow jobs: store what GitHub reports of each, and ask GitHub about those that wait too long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, Queue};
 use monitor_domain::observation::Fault;
 use monitor_domain::policy::TargetPolicy;
+use monitor_domain::polling::{PolledJobs, PolledRuns};
 use monitor_domain::queues::{JobsSeen, overdue, waiting_queues};
 use monitor_domain::runner::Runner;
 use monitor_domain::subject::Subject;
@@ -169,6 +170,68 @@ pub async fn waiting_jobs(store: &impl Store, now: Timestamp) -> Result<Vec<(Tar
     }
     all.sort_by_key(|(_, queue)| queue.waiting.since);
     Ok(all)
+}
+
+/// Reads the jobs of these repositories from GitHub and stores what has changed. Returns what is known for the next poll.
+pub(super) async fn poll(
+    (store, source, clock): (&impl Store, &impl RunnerSource, &impl Clock),
+    target: &Target,
+    repositories: Vec<Target>,
+    known: &[PolledRuns],
+) -> Vec<PolledRuns> {
+    let mut polled = Vec::new();
+    for repository in repositories {
+        let before = known.iter().find(|known| known.repository.id() == repository.id());
+        match source.open_jobs(&repository, before).await {
+            Ok(PolledJobs { jobs, runs }) => match store_polled(store, clock, target.id(), jobs).await {
+                Ok(()) => polled.push(runs),
+                // Read again by the next check.
+                Err(error) => {
+                    warn!(target_id = %target, %repository, %error, "the polled jobs were not stored");
+                    polled.extend(before.cloned());
+                }
+            },
+            Err(failure) => {
+                warn!(target_id = %target, %repository, %failure, "the jobs of a repository could not be polled");
+                polled.extend(before.cloned());
+            }
+        }
+    }
+    polled
+}
+
+/// Stores the jobs that a poll found: each is put or forgotten only if that changes something.
+async fn store_polled(
+    store: &impl Store,
+    clock: &impl Clock,
+    target: &TargetId,
+    jobs: Vec<(Job, bool)>,
+) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let stored: BTreeMap<JobId, Job> = read_jobs(store, target).await?.into_iter().map(|job| (job.id, job)).collect();
+    let is_new = |job: &Job| !stored.contains_key(&job.id);
+    let ended_marker = |job: &Job| Key::Marker(Subject::Target(target.clone()), number_of(job));
+    let unknown: Vec<Key> =
+        jobs.iter().filter(|(job, completed)| !completed && is_new(job)).map(|(job, _)| ended_marker(job)).collect();
+    let ended: BTreeSet<Key> = store.get(&unknown).await?.iter().map(Item::key).collect();
+    let mut puts = Vec::new();
+    for (job, completed) in jobs {
+        if completed {
+            if !is_new(&job) {
+                end(store, clock, target, &job).await?;
+            }
+        } else if !ended.contains(&ended_marker(&job))
+            && let Some(job) = Job::after(stored.get(&job.id), job, clock.now())
+        {
+            puts.push(Put::replacing(Item::Job(JobItem { target: target.clone(), job })));
+        }
+    }
+    for batch in puts.chunks(store.max_batch().max(1)) {
+        let _ = store.put(batch.to_vec()).await?;
+    }
+    Ok(())
 }
 
 /// Reads a target's jobs, asks GitHub about those that wait too long, and stores what it answers.

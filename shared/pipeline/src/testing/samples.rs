@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_domain::change::{Change, Event, RunnerName};
 use monitor_domain::fleet::{Counts, CredentialRecord, ExpiryWarning, Failing, TargetRecord};
 use monitor_domain::groups::RunnerGroups;
-use monitor_domain::jobs::{Job, JobId, JobState};
+use monitor_domain::jobs::{Job, JobId, JobName, JobState};
 use monitor_domain::muting::Authority;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault, PageTag};
@@ -76,6 +76,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         connected: true,
         status: Status::Idle,
         busy: false,
+        job: None,
         first_seen_at: at(0),
         status_since: at(0),
         health: Health::Healthy,
@@ -107,6 +108,7 @@ pub fn outage(runner: &Runner, id: u64) -> Outage {
         labels: runner.labels.clone(),
         status: Status::Offline,
         in_job: true,
+        job: Some(Box::new(JobName::from(&job_item("acme/web").job))),
         started_at: at(60 * id),
         confirmed_at: at(60 * id + 120),
         last_healthy: Some(LastHealthy { at: at(60 * id - 60), status: Status::Busy }),

@@ -8,13 +8,14 @@ mod runners;
 use std::time::Duration;
 
 use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::jobs::JobName;
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::runner::{Health, Runner, Status};
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::commands::{Answer, Answered};
 
-use super::detail::{began_unseen, fact, labels, lasted_until, system};
+use super::detail::{self, began_unseen, fact, labels, lasted_until, system};
 use super::foresight::removal;
 use super::outages::{lasted, was_running_a_job};
 use others::{nobody, not_watched, recheck_sent, unread};
@@ -145,7 +146,7 @@ impl AnswerBuilder<'_> {
                     let lasted = lasted_until(outage, self.now);
                     Line::of(format!("{what} for {lasted} ({before}")).on(outage.started_at).text(")")
                 };
-                line.text(was_running_a_job(outage))
+                line.and(was_running_a_job(outage))
             }
             Health::Suspect(_) if runner.never_connected() => {
                 since("registered, but not connected yet,", runner.first_seen_at)
@@ -154,7 +155,10 @@ impl AnswerBuilder<'_> {
             Health::Gone { since: at, .. } => since("no longer registered", *at),
             Health::Healthy | Health::Retired => {
                 let line = match runner.status {
-                    Status::Busy => since("running a job", runner.status_since),
+                    Status::Busy => match runner.current_job() {
+                        Some(job) => self.running(job, runner, is_old),
+                        None => since("running a job", runner.status_since),
+                    },
                     status => since(&status.to_string(), runner.status_since),
                 };
                 match &runner.flapping {
@@ -169,6 +173,17 @@ impl AnswerBuilder<'_> {
                 }
             }
         }
+    }
+
+    /// The job that a runner runs, and since when.
+    fn running(&self, job: &JobName, runner: &Runner, is_old: bool) -> Line {
+        let at = job.started_at.unwrap_or(runner.status_since);
+        let line = Line::of("running ").and(detail::job(job));
+        if is_old {
+            return line.text(" since ").on(at);
+        }
+        let lasted = spoken_duration(self.now.since(at));
+        line.text(format!(" for {lasted} (since ")).on(at).text(")")
     }
 
     /// Since when a target is not monitored, why, and the last known state of the requested runners.

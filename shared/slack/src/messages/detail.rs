@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use monitor_domain::jobs::JobName;
 use monitor_domain::observation::UNKNOWN_OS;
 use monitor_domain::outage::{LastHealthy, Outage, Peers};
 use monitor_domain::runner::Status;
@@ -43,10 +44,10 @@ pub(super) fn facts(outage: &Outage, moment: Moment) -> Vec<Fact> {
         None => Line::of("Not since monitoring started"),
     };
     let job = match (moment, outage.in_job, outage.last_healthy) {
-        (Moment::New, true, _) => "Was running a job, which will probably fail",
-        (_, true, _) => "Was running a job when it went offline",
-        (_, false, Some(_)) => "None (idle when last seen)",
-        (_, false, None) => "None reported",
+        (Moment::New, true, _) => Line::of("Was running ").and(its_job(outage)).text(", which will probably fail"),
+        (_, true, _) => Line::of("Was running ").and(its_job(outage)).text(" when it went offline"),
+        (_, false, Some(_)) => Line::of("None (idle when last seen)"),
+        (_, false, None) => Line::of("None reported"),
     };
     let mut facts =
         vec![fact("Last healthy", last_healthy), fact("Job", job), fact("Labels", labels(&outage.labels, 10))];
@@ -55,6 +56,17 @@ pub(super) fn facts(outage: &Outage, moment: Moment) -> Vec<Fact> {
     }
     facts.push(fact("System", system(&outage.os, outage.version.as_deref())));
     facts
+}
+
+/// The job that a runner was running, with its link.
+fn its_job(outage: &Outage) -> Line {
+    outage.job.as_deref().map_or_else(|| Line::of("a job"), job)
+}
+
+/// `Nightly / train in acme/web (open)`.
+pub(super) fn job(job: &JobName) -> Line {
+    let line = Line::default().name(&job.name).text(" in ").name(&super::place(&job.repository));
+    if job.url.is_empty() { line } else { line.text(" (").link("open", job.url.clone()).text(")") }
 }
 
 pub(super) fn fact(label: &'static str, value: impl Into<Line>) -> Fact {
@@ -130,7 +142,7 @@ pub(super) fn peers(Peers { total, online }: Peers) -> String {
 /// What newly confirmed outages mean for jobs, as sentences that follow others: jobs that were running, and labels
 /// without any runner left. `named` is the number of runners that the preceding sentences are about.
 pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
-    let line = Line::of(running_jobs(outages, named));
+    let line = running_jobs(outages, named);
     let stranded = outages.iter().filter(|outage| outage.peers.online == 0).map(|outage| &*outage.labels);
     let stranded: BTreeSet<&[String]> = stranded.collect();
     let stranded: BTreeSet<Vec<&str>> = stranded.into_iter().map(most_specific_first).collect();
@@ -164,12 +176,17 @@ pub(super) fn consequence(outages: &[Outage], named: usize) -> Line {
     }
 }
 
-fn running_jobs(outages: &[Outage], named: usize) -> String {
+fn running_jobs(outages: &[Outage], named: usize) -> Line {
     match (named, outages.iter().filter(|outage| outage.in_job).count()) {
-        (_, 0) => String::new(),
-        (1, _) => " Was running a job, which will probably fail.".to_owned(),
-        (_, 1) => " One was running a job, which will probably fail.".to_owned(),
-        (_, many) => format!(" {many} were running jobs, which will probably fail."),
+        (_, 0) => Line::default(),
+        (1, _) => match outages.iter().find_map(|outage| outage.job.as_deref()) {
+            Some(job) => {
+                Line::of(" Was running ").short_name(&job.name, MAX_NAME_IN_TITLE).text(", which will probably fail.")
+            }
+            None => Line::of(" Was running a job, which will probably fail."),
+        },
+        (_, 1) => Line::of(" One was running a job, which will probably fail."),
+        (_, many) => Line::of(format!(" {many} were running jobs, which will probably fail.")),
     }
 }
 

@@ -33,10 +33,11 @@ const MAX_PARTS: usize = 12;
 /// A notification as a document, most urgent part first.
 pub(crate) fn document(notification: &Notification, web: &WebBase) -> Document {
     let builder = MessageBuilder::of(notification, web);
+    let parts: Vec<Section> = notification.items.iter().filter_map(|item| builder.part(item)).collect();
     Document {
         place: builder.target.as_ref().map_or_else(String::new, short_place),
-        parts: notification.items.iter().take(MAX_PARTS).map(|item| builder.part(item)).collect(),
-        omitted: notification.items.len().saturating_sub(MAX_PARTS),
+        omitted: parts.len().saturating_sub(MAX_PARTS),
+        parts: parts.into_iter().take(MAX_PARTS).collect(),
         footer: builder.footer(),
         ..Document::default()
     }
@@ -92,8 +93,10 @@ impl<'a> MessageBuilder<'a> {
         Self { notification, target: notification.target.clone().or_else(by_id), web }
     }
 
-    fn part(&self, item: &NotificationItem) -> Section {
-        match item {
+    /// What is said of an item; nothing of one that only edits earlier messages.
+    fn part(&self, item: &NotificationItem) -> Option<Section> {
+        Some(match item {
+            NotificationItem::QueuesChanged { .. } => return None,
             NotificationItem::Unreachable { since, failure, targets } => self.unreachable(*since, failure, *targets),
             NotificationItem::Offline { outages } => self.offline(outages),
             NotificationItem::JobsWaiting { queues } => self.jobs_waiting(queues),
@@ -130,7 +133,7 @@ impl<'a> MessageBuilder<'a> {
             NotificationItem::WeekReported { report } => weekly::week_reported(report),
             NotificationItem::TargetsAdded { targets, total } => monitor::targets_added(targets, *total),
             NotificationItem::TargetsRemoved { targets, total } => monitor::targets_removed(targets, *total),
-        }
+        })
     }
 
     /// The counts of the target's runners, and a link to its page.

@@ -15,6 +15,8 @@ use super::detail::{
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
 use crate::document::{Line, Mark, Section};
 
+/// The longest name of a job in a line about its runner.
+const JOB_IN_ITEM: usize = 60;
 /// The most pools named in a title.
 const POOLS_IN_TITLE: usize = 2;
 
@@ -114,7 +116,7 @@ impl MessageBuilder<'_> {
             return Line::default().name(&outage.runner_name).text(format!(": {pool}, ")).and(since(outage));
         }
         let line =
-            Line::default().name(&outage.runner_name).text(" ").and(since(outage)).text(was_running_a_job(outage));
+            Line::default().name(&outage.runner_name).text(" ").and(since(outage)).and(was_running_a_job(outage));
         let line = match &outage.last_healthy {
             Some(last) => {
                 let before = spoken_duration(outage.started_at.since(last.at));
@@ -146,7 +148,7 @@ impl MessageBuilder<'_> {
             if let Some(pool) = outage.pool {
                 return Line::default().name(&outage.runner_name).text(format!(": {pool}"));
             }
-            let line = Line::default().name(&outage.runner_name).text(was_running_a_job(outage));
+            let line = Line::default().name(&outage.runner_name).and(was_running_a_job(outage));
             let line = line
                 .text(" · ")
                 .and(system(&outage.os, outage.version.as_deref()))
@@ -205,7 +207,7 @@ impl MessageBuilder<'_> {
             let line = Line::default().name(&outage.runner_name).text(": ").and(since_when(outage));
             let by = if outage.was_removed_by_github() { ", removed by GitHub" } else { "" };
             line.text(by)
-                .text(was_running_a_job(outage))
+                .and(was_running_a_job(outage))
                 .text(" · ")
                 .and(system(&outage.os, outage.version.as_deref()))
                 .text(" · ")
@@ -518,8 +520,12 @@ fn is_new(outage: &Outage) -> bool {
     outage.status == Status::Unknown
 }
 
-pub(super) fn was_running_a_job(outage: &Outage) -> &'static str {
-    if outage.in_job { ", was running a job" } else { "" }
+pub(super) fn was_running_a_job(outage: &Outage) -> Line {
+    match &outage.job {
+        _ if !outage.in_job => Line::default(),
+        Some(job) => Line::of(", was running ").short_name(&job.name, JOB_IN_ITEM),
+        None => Line::of(", was running a job"),
+    }
 }
 
 fn had_a_job(outage: &Outage) -> &'static str {
@@ -542,7 +548,7 @@ fn course(outage: &Outage) -> Line {
         }
         _ => Line::of(format!("{what} ")).and(since(outage)),
     };
-    line.text(was_running_a_job(outage))
+    line.and(was_running_a_job(outage))
 }
 
 /// The words for outages that are all of pools, or for others.
@@ -560,7 +566,7 @@ fn ended_item(outage: &Outage) -> Line {
     let from = if began_unseen(outage) { ": before " } else { ": " };
     let line = Line::default().name(&outage.runner_name).text(format!(" after {}{from}", lasted(outage)));
     let line = line.at(outage.started_at).text(" to ").at(end_of(outage));
-    line.text(was_running_a_job(outage))
+    line.and(was_running_a_job(outage))
 }
 
 fn since_if(moment: Option<Timestamp>) -> Line {

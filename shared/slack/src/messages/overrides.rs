@@ -30,7 +30,7 @@ impl MessageBuilder<'_> {
                 .name(&one.runner_name)
                 .text(" offline ")
                 .and(since(one))
-                .text(was_running_a_job(one))
+                .and(was_running_a_job(one))
                 .text("."),
             _ => Line::of("GitHub reports them offline, the first ").and(since_first(outages)).text("."),
         };
@@ -59,7 +59,9 @@ impl MessageBuilder<'_> {
                 .name(&one.runner_name)
                 .text(" offline ")
                 .and(since(one))
-                .text(format!(", for {up_to}{longest} now{}.", was_running_a_job(one))),
+                .text(format!(", for {up_to}{longest} now"))
+                .and(was_running_a_job(one))
+                .text("."),
             _ if outages.iter().any(|outage| outage.pool.is_some()) => {
                 Line::of(format!("Too few runners have been online for {up_to}{longest} now."))
             }
@@ -98,8 +100,8 @@ impl MessageBuilder<'_> {
                         None => line,
                     };
                     match self.runner_link(outage, "open") {
-                        Some(link) => line.text(was_running_a_job(outage)).text(" · ").and(link),
-                        None => line.text(was_running_a_job(outage)),
+                        Some(link) => line.and(was_running_a_job(outage)).text(" · ").and(link),
+                        None => line.and(was_running_a_job(outage)),
                     }
                 };
                 let items = outages.iter().take(MAX_ITEMS).map(item).collect();

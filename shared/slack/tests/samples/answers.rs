@@ -1,6 +1,7 @@
 //! One answer of each kind, and the extremes.
 
 use monitor_domain::fleet::{Failing, Fleet, TargetRecord};
+use monitor_domain::jobs::JobName;
 use monitor_domain::muting::MuteRefusal;
 use monitor_domain::observation::{Failure, Fault as CheckFault};
 use monitor_domain::outage::{Ending, Outage};
@@ -15,7 +16,7 @@ use monitor_pipeline::person::PersonId;
 use monitor_slack::incoming::{CommandFault, Misunderstanding, Verb, parse_command};
 use monitor_slack::{Announcement, Reply, WebBase};
 
-use super::{DAY, HOUR, MINUTE, ended, outage, start};
+use super::{DAY, HOUR, MINUTE, ended, job, outage, start};
 
 /// 40 minutes after the start: the time of every command.
 fn now() -> Timestamp {
@@ -45,6 +46,7 @@ fn runner(number: u64) -> Runner {
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
         busy,
+        job: None,
         first_seen_at: start().minus(DAY * 30),
         status_since: start().minus(MINUTE * 5),
         health: Health::Healthy,
@@ -248,8 +250,11 @@ fn runners() -> Vec<(&'static str, Answered)> {
         fleets: Vec::new(),
         similar: vec!["build-01".to_owned(), "build-02".to_owned()],
     };
+    let job = JobName { started_at: Some(now().minus(MINUTE * 12)), ..job(3) };
+    let busy = Runner { job: Some(Box::new(job)), ..runner(3) };
     vec![
         ("runner_idle", of("build-01", vec![fleet("acme/web", vec![runner(1)])])),
+        ("runner_busy_with_a_known_job", of("build-03", vec![fleet("acme/web", vec![busy])])),
         ("runner_offline", of("build-03", vec![fleet("orgs/acme", vec![offline(3)])])),
         ("runner_of_an_unreachable_target", of("build-01", vec![unreachable("acme/web", vec![runner(1)])])),
         ("runner_in_two_targets", of("build-01", everywhere)),

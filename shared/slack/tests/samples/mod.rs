@@ -54,6 +54,7 @@ pub(crate) fn outage(number: u64) -> Outage {
         labels: labels.into_iter().map(str::to_owned).collect(),
         status: Status::Offline,
         in_job: number.is_multiple_of(3),
+        job: None,
         started_at,
         confirmed_at: started_at.plus(MINUTE * 2),
         last_healthy: Some(LastHealthy {
@@ -65,6 +66,22 @@ pub(crate) fn outage(number: u64) -> Outage {
         visibility: Visibility::Alerted,
         resolved_at: None,
         ending: None,
+    }
+}
+
+/// The outage of a runner whose job was reported.
+fn in_known_job() -> Outage {
+    let job = JobName { started_at: Some(start().minus(MINUTE * 20)), ..job(3) };
+    Outage { job: Some(Box::new(job)), ..outage(3) }
+}
+
+fn job(number: u32) -> JobName {
+    JobName {
+        repository: "acme/web".parse().unwrap(),
+        name: format!("Nightly / train-{number}"),
+        url: format!("https://github.com/acme/web/actions/runs/7/job/{number}"),
+        queued_at: start().plus(MINUTE * number),
+        started_at: None,
     }
 }
 
@@ -120,6 +137,8 @@ fn offline() -> Vec<(&'static str, Notification)> {
     vec![
         ("offline_one", about("acme/web", 1, of(outages(1)))),
         ("offline_one_running_a_job", about("orgs/acme", 5, of(vec![outage(3)]))),
+        ("offline_one_running_a_known_job", about("orgs/acme", 5, of(vec![in_known_job()]))),
+        ("offline_several_one_in_a_known_job", about("orgs/acme", 5, of(vec![outage(1), in_known_job()]))),
         ("offline_one_windows", about("enterprises/acme-corp", 1, of(vec![outage(2)]))),
         ("offline_one_never_seen_healthy", about("acme/web", 1, of(vec![never_seen]))),
         ("offline_one_in_an_odd_state", about("acme/web", 1, of(vec![odd]))),
@@ -152,6 +171,7 @@ fn short_pool() -> Outage {
         version: None,
         labels: vec!["gpu".to_owned()],
         in_job: false,
+        job: None,
         pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }),
         peers: Peers { total: 4, online: 1 },
         ..outage(1)
@@ -188,12 +208,6 @@ fn pools() -> Vec<(&'static str, Notification)> {
 
 /// A queue with this many jobs, of which three are named.
 fn queue(count: u32, reason: WaitReason) -> Outage {
-    let job = |number: u32| JobName {
-        repository: "acme/web".parse().unwrap(),
-        name: format!("Nightly / train-{number}"),
-        url: format!("https://github.com/acme/web/actions/runs/7/job/{number}"),
-        queued_at: start().plus(MINUTE * number),
-    };
     let jobs = (1..=count.min(3)).map(job).collect();
     let since = start().plus(MINUTE);
     let waiting = WaitingJobs { count, since, reason, jobs, is_unconfirmed: false };
@@ -205,6 +219,7 @@ fn queue(count: u32, reason: WaitReason) -> Outage {
         waiting: Some(Box::new(waiting)),
         last_healthy: None,
         in_job: false,
+        job: None,
         ..outage(1)
     }
 }
@@ -214,6 +229,7 @@ fn jobs() -> Vec<(&'static str, Notification)> {
     let offline = || WaitReason::Offline { runners: 3, since };
     let busy = WaitReason::Busy { runners: 2, offline: 1, since };
     let nearest = Some(("build-4".to_owned(), "gpu".to_owned()));
+    let recovered = ended(1, HOUR, Ending::Recovered);
     let ended = WaitReason::VersionEnded { runners: 2, version: "2.330.0".to_owned(), ended_at: start().minus(DAY) };
     let idle = WaitReason::Idle { runners: 2, name: "build-7".to_owned() };
     let mut unconfirmed = queue(2, WaitReason::NoRunner { nearest: None });
@@ -234,6 +250,17 @@ fn jobs() -> Vec<(&'static str, Notification)> {
         ("jobs_wait_although_runners_are_idle", waits(vec![queue(2, idle.clone())])),
         ("jobs_wait_in_three_queues", waits(vec![queue(4, offline()), queue(1, busy), queue(2, idle)])),
         ("jobs_still_wait", about("acme/web", 0, vec![still])),
+        (
+            "a_changed_queue_is_not_spoken_of",
+            about(
+                "acme/web",
+                0,
+                vec![
+                    NotificationItem::Recovered { outages: vec![recovered] },
+                    NotificationItem::QueuesChanged { queues: vec![queue(2, offline())] },
+                ],
+            ),
+        ),
         ("jobs_taken", taken(vec![over(offline(), Ending::Recovered)])),
         (
             "jobs_taken_from_two_queues",

@@ -77,6 +77,55 @@ async fn a_job_that_waits_is_alerted_with_the_reason_and_again_when_a_runner_tak
 }
 
 #[tokio::test]
+async fn without_a_webhook_the_jobs_of_a_repository_are_polled() {
+    let policy = r#"{"failureThreshold":1,"queueThreshold":"1m","jobs":{"poll":["acme/app-0"]}}"#;
+    let world = World::new(1, policy).await;
+    let two_minutes_ago = wall_clock_ms() - 120_000;
+    let job = Job::queued("train", &["self-hosted"], two_minutes_ago);
+    world.github.state().set_job("acme/app-0", 42, job.clone());
+    let mut running =
+        Running::start(world.command(&["run", "--every", "10s", "--log-format", "json"])).expect("it starts");
+    running.event("cycle complete").await;
+    world.slack.wait_for_messages(2, LONG).await.expect("the start of monitoring, and an alert");
+    let text = world.slack.messages().pop().expect("an alert").text().to_owned();
+    assert!(text.contains("1 job waits for self-hosted since"), "{text}");
+
+    world.github.state().set_job("acme/app-0", 42, job.taken_by("app-0-runner-0"));
+    world.slack.wait_for_messages(3, LONG).await.expect("the end");
+    let text = world.slack.messages().pop().expect("the end").text().to_owned();
+    assert!(text.contains("Jobs no longer wait for self-hosted"), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_job_of_a_busy_runner_is_shown_and_named_when_the_runner_goes_offline() {
+    let mut bench = Bench::start(&[], "receiving reports of workflow jobs").await;
+    let before = bench.world.slack.messages().len();
+    let job = Job::queued("train", &["self-hosted"], wall_clock_ms()).taken_by("app-0-runner-0");
+    bench.report(42, job).await;
+    let id = bench.world.github.state().runners("acme/app-0")[0].id;
+    bench.world.github.state().set_runner("acme/app-0", id, "online", true);
+    let shown = async || {
+        let output = bench.world.command(&["status", "--all"]).output().await.expect("it ends");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for _ in 0..6 {
+        if shown().await.contains("busy: Nightly / train") {
+            break;
+        }
+        bench.running.event("cycle complete").await;
+    }
+    let status = shown().await;
+    assert!(status.contains("busy: Nightly / train"), "{status}");
+
+    bench.world.set("acme/app-0", "offline");
+    bench.world.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
+    let alert = bench.world.slack.messages().pop().expect("an alert");
+    assert!(alert.text().contains("Was running Nightly / train, which will probably fail."), "{}", alert.text());
+    bench.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_forged_delivery_is_refused_and_other_events_are_ignored() {
     let bench = Bench::start(&[], "receiving reports of workflow jobs").await;
     let body = bench.world.github.state().set_job("acme/app-0", 7, Job::queued("x", &LABELS, wall_clock_ms()));

@@ -1,5 +1,7 @@
 //! The content of answers, for tokens and for GitHub Apps.
 
+use std::collections::BTreeMap;
+
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
@@ -37,6 +39,8 @@ impl Exchange<'_> {
             Call::GetVersion(version) => self.get_version(state, version),
             Call::ListGroups => self.list_groups(state, key),
             Call::GetJob(id) => self.get_job(state, key, *id),
+            Call::ListRuns => self.list_runs(state, key),
+            Call::ListRunJobs(id) => self.list_run_jobs(state, key, *id),
             Call::ListHooks => self.list_hooks(state, key),
             Call::ListDeliveries(id) => self.list_deliveries(state, key, *id),
             Call::GetRepository => self.get_repository(state, key),
@@ -173,6 +177,62 @@ impl Exchange<'_> {
         found.map_or_else(|| self.not_found(), |job| Answer::json(200, &body::job(id, key.as_str(), job)))
     }
 
+    /// The runs whose state is asked for, the newest first. A run is in progress as soon as one of its jobs is.
+    fn list_runs(&self, state: &State, key: &TargetKey) -> Answer {
+        let (Some(owner), Some(target)) = (account_of(state, key.account()), state.targets.get(key)) else {
+            return self.not_found();
+        };
+        let base = self.base_url(state);
+        let repository = body::repository(target.id, target.name(), target.archived, &owner, bases(&base));
+        let mut runs: BTreeMap<u64, (&str, i64)> =
+            target.ghost_runs.iter().map(|(run, updated_at_ms)| (*run, ("queued", *updated_at_ms))).collect();
+        for job in target.jobs.values() {
+            let (status, updated_at_ms) = runs.entry(job.run).or_insert((&job.status, job.created_at_ms));
+            *updated_at_ms = job.created_at_ms.max(*updated_at_ms);
+            *status = match (*status, &*job.status) {
+                ("completed", "completed") => "completed",
+                (one, other) if one == other => one,
+                ("queued" | "waiting", "queued" | "waiting") => "queued",
+                _ => "in_progress",
+            };
+        }
+        let asked = self.request.parameter("status");
+        runs.retain(|_, (status, _)| asked.is_none_or(|asked| asked == *status));
+        let page = Page::of(self.request);
+        let runs: Vec<Value> =
+            runs.iter().rev().map(|(id, (status, at_ms))| body::run(*id, status, *at_ms, &repository)).collect();
+        let listed = json!({"total_count": runs.len(), "workflow_runs": page.cut(&runs)});
+        let url = format!("{}/actions/runs", self.numbered_url(state, key, target));
+        self.paged(&listed, page, runs.len(), &url, state.links)
+    }
+
+    fn list_run_jobs(&self, state: &State, key: &TargetKey, run: u64) -> Answer {
+        let Some(target) = state.targets.get(key) else { return self.not_found() };
+        let of_run = target.jobs.iter().filter(|(_, job)| job.run == run);
+        let jobs: Vec<Value> = of_run.map(|(id, job)| body::job(*id, key.as_str(), job)).collect();
+        if jobs.is_empty() && !target.ghost_runs.contains_key(&run) {
+            return self.not_found();
+        }
+        let page = Page::of(self.request);
+        let listed = json!({"total_count": jobs.len(), "jobs": page.cut(&jobs)});
+        let url = format!("{}/actions/runs/{run}/jobs", self.numbered_url(state, key, target));
+        self.paged(&listed, page, jobs.len(), &url, state.links)
+    }
+
+    fn app_hook(&self, state: &State, app_id: u64) -> Answer {
+        if self.route.call == Call::GetApp {
+            let events = state.app_hook.as_ref().map_or(&[][..], |hook| &hook.events);
+            return Answer::json(200, &body::app(app_id, events, bases(&self.base_url(state))));
+        }
+        let Some(hook) = &state.app_hook else { return self.not_found() };
+        if self.route.call == Call::GetAppHook {
+            return Answer::json(200, &body::app_hook(hook));
+        }
+        let deliveries: Vec<Value> =
+            (1..).zip(&hook.deliveries).map(|(id, delivery)| body::hook_delivery(id, *delivery)).collect();
+        Answer::json(200, &json!(Page::of(self.request).cut(&deliveries)))
+    }
+
     fn list_hooks(&self, state: &State, key: &TargetKey) -> Answer {
         let Some(target) = state.targets.get(key) else { return self.not_found() };
         let url = format!("{}/hooks", self.numbered_url(state, key, target));
@@ -287,6 +347,9 @@ impl Exchange<'_> {
                 Some(account) => self.create_access_token(state, id, account),
                 None => self.not_found(),
             };
+        }
+        if matches!(self.route.call, Call::GetApp | Call::GetAppHook | Call::ListAppDeliveries) {
+            return self.app_hook(state, app_id);
         }
         let asked = self.route.target.as_ref();
         let Some(key) = asked.filter(|key| state.targets.contains_key(key)) else {

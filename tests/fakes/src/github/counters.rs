@@ -15,7 +15,9 @@ pub enum Endpoint {
     ListGroups,
     /// One job of a workflow.
     GetJob,
-    /// The webhooks of a target, or the deliveries of one.
+    /// The workflow runs of a repository, or the jobs of one.
+    WorkflowRuns,
+    /// The webhooks of a target or an App, or the deliveries of one.
     Hooks,
     /// A repository.
     GetRepository,

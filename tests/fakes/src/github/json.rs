@@ -74,13 +74,13 @@ pub(crate) fn job(id: u64, repository: &str, job: &Job) -> Value {
     let is_completed = job.status == "completed";
     json!({
         "id": id,
-        "run_id": 7,
-        "run_url": format!("{api}/actions/runs/7"),
+        "run_id": job.run,
+        "run_url": format!("{api}/actions/runs/{}", job.run),
         "run_attempt": 1,
         "node_id": "CR_kwDOAAAAAc8AAAAL",
         "head_sha": "f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0",
         "url": format!("{api}/actions/jobs/{id}"),
-        "html_url": format!("{html}/actions/runs/7/job/{id}"),
+        "html_url": format!("{html}/actions/runs/{}/job/{id}", job.run),
         "status": job.status,
         "conclusion": is_completed.then_some("success"),
         "created_at": created_at,
@@ -97,6 +97,76 @@ pub(crate) fn job(id: u64, repository: &str, job: &Job) -> Value {
         "workflow_name": job.workflow,
         "head_branch": "main",
     })
+}
+
+/// A workflow run (`workflow-run`) of a repository.
+pub(crate) fn run(id: u64, status: &str, updated_at_ms: i64, repository: &Value) -> Value {
+    let at = |of: &str| repository[of].as_str().unwrap_or_default().to_owned();
+    let url = format!("{}/actions/runs/{id}", at("url"));
+    let updated_at = moment(updated_at_ms);
+    let author = json!({"name": "Mona", "email": "mona@acme.test"});
+    json!({
+        "id": id,
+        "node_id": format!("WFR_{id:08}"),
+        "name": "Nightly",
+        "display_title": "Nightly",
+        "head_branch": "main",
+        "head_sha": "f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0",
+        "path": ".github/workflows/nightly.yml",
+        "run_number": id,
+        "run_attempt": 1,
+        "event": "push",
+        "status": status,
+        "conclusion": (status == "completed").then_some("success"),
+        "workflow_id": 1,
+        "url": url,
+        "html_url": format!("{}/actions/runs/{id}", at("html_url")),
+        "pull_requests": [],
+        "created_at": updated_at,
+        "updated_at": updated_at,
+        "run_started_at": updated_at,
+        "jobs_url": format!("{url}/jobs"),
+        "logs_url": format!("{url}/logs"),
+        "check_suite_url": format!("{}/check-suites/{id}", at("url")),
+        "artifacts_url": format!("{url}/artifacts"),
+        "cancel_url": format!("{url}/cancel"),
+        "rerun_url": format!("{url}/rerun"),
+        "workflow_url": format!("{}/actions/workflows/1", at("url")),
+        "head_commit": {
+            "id": "f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0",
+            "tree_id": "d23f6eedb1e1b9610bbc754ddb5197bfe7271223",
+            "message": "Train nightly",
+            "timestamp": updated_at,
+            "author": author,
+            "committer": author,
+        },
+        "repository": repository,
+        "head_repository": repository,
+    })
+}
+
+/// A GitHub App (`integration`) with the events that its webhook reports.
+pub(crate) fn app(id: u64, events: &[String], bases: Bases<'_>) -> Value {
+    json!({
+        "id": id,
+        "slug": "runner-monitor",
+        "node_id": format!("A_{id:08}"),
+        "client_id": "Iv1.8a61f9b3a7aba766",
+        "owner": account(&Account { id: 1, login: "octocat", kind: "User" }, bases),
+        "name": "Runner Monitor",
+        "description": null,
+        "external_url": "https://acme.test",
+        "html_url": format!("{}/apps/runner-monitor", bases.html),
+        "created_at": "2026-01-05T08:00:00Z",
+        "updated_at": "2026-01-05T08:00:00Z",
+        "permissions": permissions(),
+        "events": events,
+    })
+}
+
+/// The webhook of a GitHub App (`webhook-config`).
+pub(crate) fn app_hook(hook: &Hook) -> Value {
+    json!({"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": hook.url})
 }
 
 /// The parts of a webhook's delivery (`workflow_job`) that a receiver needs.

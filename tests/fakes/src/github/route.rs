@@ -25,6 +25,11 @@ pub(crate) enum Call {
     GetVersion(String),
     ListGroups,
     GetJob(u64),
+    ListRuns,
+    ListRunJobs(u64),
+    GetApp,
+    GetAppHook,
+    ListAppDeliveries,
     ListHooks,
     ListDeliveries(u64),
     GetRepository,
@@ -86,6 +91,11 @@ impl Route {
                 format!("actions/self-hosted-runner-groups#list-self-hosted-runner-groups-for-{holder}")
             }
             Call::GetJob(_) => "actions/workflow-jobs#get-a-job-for-a-workflow-run".to_owned(),
+            Call::ListRuns => "actions/workflow-runs#list-workflow-runs-for-a-repository".to_owned(),
+            Call::ListRunJobs(_) => "actions/workflow-jobs#list-jobs-for-a-workflow-run".to_owned(),
+            Call::GetApp => "apps/apps#get-the-authenticated-app".to_owned(),
+            Call::GetAppHook => "apps/webhooks#get-a-webhook-configuration-for-an-app".to_owned(),
+            Call::ListAppDeliveries => "apps/webhooks#list-deliveries-for-an-app-webhook".to_owned(),
             Call::ListHooks if scope == Some(Scope::Organization) => {
                 "orgs/webhooks#list-organization-webhooks".to_owned()
             }
@@ -120,6 +130,8 @@ impl Call {
             (_, ["actions", "runners", id]) => id.parse().map_or(Self::Unknown, Self::GetRunner),
             (Scope::Organization | Scope::Enterprise, ["actions", "runner-groups"]) => Self::ListGroups,
             (Scope::Repository, ["actions", "jobs", id]) => id.parse().map_or(Self::Unknown, Self::GetJob),
+            (Scope::Repository, ["actions", "runs"]) => Self::ListRuns,
+            (Scope::Repository, ["actions", "runs", id, "jobs"]) => id.parse().map_or(Self::Unknown, Self::ListRunJobs),
             (Scope::Enterprise, _) => Self::Unknown,
             (_, ["hooks"]) => Self::ListHooks,
             (_, ["hooks", id, "deliveries"]) => id.parse().map_or(Self::Unknown, Self::ListDeliveries),
@@ -131,6 +143,9 @@ impl Call {
     fn of_none(method: &str, segments: &[&str]) -> Self {
         match (method, segments) {
             ("GET", ["rate_limit"]) => Self::RateLimit,
+            ("GET", ["app"]) => Self::GetApp,
+            ("GET", ["app", "hook", "config"]) => Self::GetAppHook,
+            ("GET", ["app", "hook", "deliveries"]) => Self::ListAppDeliveries,
             ("POST", ["app", "installations", id, "access_tokens"]) => {
                 id.parse().map_or(Self::Unknown, Self::CreateAccessToken)
             }
@@ -145,7 +160,10 @@ impl Call {
             Self::GetVersion(_) => Endpoint::GetVersion,
             Self::ListGroups => Endpoint::ListGroups,
             Self::GetJob(_) => Endpoint::GetJob,
-            Self::ListHooks | Self::ListDeliveries(_) => Endpoint::Hooks,
+            Self::ListRuns | Self::ListRunJobs(_) => Endpoint::WorkflowRuns,
+            Self::GetApp | Self::GetAppHook | Self::ListAppDeliveries | Self::ListHooks | Self::ListDeliveries(_) => {
+                Endpoint::Hooks
+            }
             Self::GetRepository => Endpoint::GetRepository,
             Self::ListRepositories => Endpoint::ListRepositories,
             Self::GetInstallation => Endpoint::GetInstallation,
@@ -183,6 +201,9 @@ mod tests {
             ("/repos/acme/web/installation", "acme/web", Call::GetInstallation),
             ("/repositories/7", "acme/web", Call::GetRepository),
             ("/repos/acme/web/actions/jobs/42", "acme/web", Call::GetJob(42)),
+            ("/repos/acme/web/actions/runs", "acme/web", Call::ListRuns),
+            ("/repos/acme/web/actions/runs/7/jobs", "acme/web", Call::ListRunJobs(7)),
+            ("/orgs/acme/actions/runs", "orgs/acme", Call::Unknown),
             ("/orgs/acme/hooks", "orgs/acme", Call::ListHooks),
             ("/repos/acme/web/hooks/9/deliveries", "acme/web", Call::ListDeliveries(9)),
             ("/users/jo/hooks", "users/jo", Call::Unknown),
@@ -195,5 +216,8 @@ mod tests {
         assert_eq!(route("DELETE", "/orgs/acme/actions/runners/12").1, Call::Unknown);
         assert_eq!(route("POST", "/app/installations/3/access_tokens").1, Call::CreateAccessToken(3));
         assert_eq!(route("GET", "/rate_limit").1, Call::RateLimit);
+        assert_eq!(route("GET", "/app").1, Call::GetApp);
+        assert_eq!(route("GET", "/app/hook/config").1, Call::GetAppHook);
+        assert_eq!(route("GET", "/app/hook/deliveries").1, Call::ListAppDeliveries);
     }
 }

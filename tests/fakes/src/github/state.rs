@@ -32,6 +32,8 @@ pub struct State {
     pub versions: BTreeMap<String, Option<i64>>,
     /// The names of the runner groups of every organization and enterprise, by number.
     pub groups: BTreeMap<u64, String>,
+    /// The webhook of every GitHub App.
+    pub app_hook: Option<Hook>,
     pub(crate) targets: BTreeMap<TargetKey, Target>,
     /// Former names of repositories, with the id to which they redirect.
     pub(crate) moved: BTreeMap<TargetKey, u64>,
@@ -64,6 +66,7 @@ impl State {
             base_url: "https://api.github.com".to_owned(),
             versions: BTreeMap::new(),
             groups: BTreeMap::from([(1, "Default".to_owned())]),
+            app_hook: None,
             targets: BTreeMap::new(),
             moved: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -135,6 +138,15 @@ impl State {
         let key = self.known(repository);
         if let Some(target) = self.targets.get_mut(&key) {
             target.jobs.remove(&id);
+        }
+    }
+
+    /// Adds a workflow run without any job that says for ever that it is queued.
+    #[track_caller]
+    pub fn add_ghost_run(&mut self, repository: &str, run: u64, updated_at_ms: i64) {
+        let key = self.known(repository);
+        if let Some(target) = self.targets.get_mut(&key) {
+            target.ghost_runs.insert(run, updated_at_ms);
         }
     }
 

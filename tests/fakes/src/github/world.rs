@@ -121,6 +121,8 @@ pub struct Job {
     pub created_at_ms: i64,
     /// The runner that has taken it.
     pub runner: Option<String>,
+    /// The workflow run that it belongs to.
+    pub run: u64,
 }
 
 impl Job {
@@ -133,7 +135,15 @@ impl Job {
             status: "queued".to_owned(),
             created_at_ms,
             runner: None,
+            run: 7,
         }
+    }
+
+    /// The same job, of another workflow run.
+    #[must_use]
+    pub fn in_run(mut self, run: u64) -> Self {
+        self.run = run;
+        self
     }
 
     /// The same job, taken by a runner.
@@ -234,6 +244,8 @@ pub(crate) struct Target {
     pub(crate) runners: BTreeMap<u64, Runner>,
     /// The jobs of a repository's workflows, by id.
     pub(crate) jobs: BTreeMap<u64, Job>,
+    /// The workflow runs without any job that say for ever that they are queued, with the time of their last change.
+    pub(crate) ghost_runs: BTreeMap<u64, i64>,
     /// Its webhooks, by id.
     pub(crate) hooks: BTreeMap<u64, Hook>,
     pub(crate) listing: Listing,
@@ -261,6 +273,7 @@ impl Target {
             archived: false,
             runners: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            ghost_runs: BTreeMap::new(),
             hooks: BTreeMap::new(),
             listing: Listing::default(),
         }

@@ -15,6 +15,7 @@ use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
+use monitor_domain::polling::polled_by;
 use monitor_domain::queues::JobsSeen;
 use monitor_domain::quote::quote;
 use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
@@ -30,7 +31,7 @@ use crate::keys::{Key, Put};
 use crate::messages::{CheckJob, Reason, StateChange};
 use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
-use crate::stages::jobs::jobs_seen;
+use crate::stages::jobs::{jobs_seen, poll};
 use crate::stages::lost_together::lost_together;
 use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
 
@@ -50,7 +51,7 @@ pub struct CheckSettings {
     pub configured: Vec<TargetSpec>,
     /// The time between two ticks of the schedule: an older job expires, because the next tick sends another.
     pub interval: Duration,
-    /// Whether workflow jobs are monitored.
+    /// Whether a webhook reports workflow jobs. Those that the policy polls are monitored all the same.
     pub jobs: bool,
 }
 
@@ -309,9 +310,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let stopwatch = Stopwatch::start(self.clock);
         let ((mut observation, report), ()) = join(self.observe(target, &fleet), self.share(to_share)).await;
         let has_read = matches!(observation.outcome, Outcome::Complete { .. } | Outcome::Short { .. });
-        if self.settings.jobs && has_read {
+        let polled = polled_by(target, self.settings.policy.polled(), &self.settings.configured);
+        let has_jobs = self.settings.jobs || !polled.is_empty();
+        if has_jobs && has_read {
+            let ports = (self.store, self.source, self.clock);
+            observation.polled = Box::pin(poll(ports, target, polled, &fleet.record.polled)).await;
             let policy = self.settings.policy.for_target(target);
-            observation.jobs = Box::pin(jobs_seen((self.store, self.source, self.clock), target, &policy)).await;
+            observation.jobs = Box::pin(jobs_seen(ports, target, &policy)).await;
         } else if job.reason == Reason::Once {
             // A single check does not know whether the store's monitor receives reports of jobs.
             observation.jobs = JobsSeen::Unknown;

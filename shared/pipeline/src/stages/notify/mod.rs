@@ -362,7 +362,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
                 SendEnding::Deferred { until: self.clock.now(), reason, uncertain: false }
             };
             self.log(&claim, channel, &ending);
-            if matches!(ending, SendEnding::Delivered(_)) {
+            if matches!(ending, SendEnding::Delivered(_)) && !notification.is_edit_only() {
                 attempted.delivered.push(notification.clone());
             }
             let is_settled = PartEnding::of(&ending) != PartEnding::Waits;

@@ -161,6 +161,9 @@ impl<'a, St: Store, Ch: Chat, Cl: Clock> Sending<'a, St, Ch, Cl> {
                 Edited::Stalled => return Ok(Carried::Stalled),
             }
         }
+        if notification.is_edit_only() {
+            return Ok(Carried::Delivered(Delivered::default()));
+        }
         if let Some(place) = reply_to {
             if !self.holds_the_lease() {
                 return Ok(Carried::Stalled);

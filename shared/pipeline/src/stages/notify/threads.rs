@@ -26,7 +26,7 @@ pub(super) struct Plan {
     pub(super) after: Vec<LiveMessage>,
 }
 
-/// Finds the messages with outages that a notification ends, or reminds of.
+/// Finds the messages with outages that a notification changes, ends, or reminds of.
 ///
 /// A notification about nothing but one message's outages is sent in that message's thread.
 pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
@@ -34,28 +34,40 @@ pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
     let end_of = |outage: &Outage| {
         ended.iter().find(|end| is_same(end, outage)).filter(|_| outage.is_open()).map(|end| (**end).clone())
     };
+    let changed: Vec<&Outage> = notification.items.iter().flat_map(changes).collect();
+    let change_of = |outage: &Outage| changed.iter().find(|change| is_same(change, outage)).map(|one| (**one).clone());
     let reminded: Vec<&Outage> = notification.items.iter().flat_map(reminders).collect();
     let is_reminded = |outage: &&Outage| reminded.iter().any(|one| is_same(one, outage));
     let mut plan = Plan::default();
     let mut found = 0;
+    let mut concerned = Vec::new();
     for message in live {
         let ends: Vec<Option<Outage>> = message.outages.iter().map(end_of).collect();
-        let concerned = ends.iter().flatten().count() + message.outages.iter().filter(is_reminded).count();
-        if concerned == 0 {
+        let ended_or_reminded = ends.iter().flatten().count() + message.outages.iter().filter(is_reminded).count();
+        let is_changed = message.outages.iter().any(|outage| change_of(outage).is_some());
+        if ended_or_reminded == 0 && !is_changed {
             plan.after.push(message.clone());
             continue;
         }
-        found += concerned;
-        let outages = message.outages.iter().zip(ends).map(|(outage, end)| end.unwrap_or_else(|| outage.clone()));
-        let edited = LiveMessage { place: message.place.clone(), outages: outages.collect() };
+        if ended_or_reminded > 0 {
+            found += ended_or_reminded;
+            concerned.push(&message.place);
+        }
+        let now = |(outage, end): (&Outage, Option<Outage>)| {
+            end.or_else(|| change_of(outage)).unwrap_or_else(|| outage.clone())
+        };
+        let outages = message.outages.iter().zip(ends).map(now).collect();
+        let edited = LiveMessage { place: message.place.clone(), outages };
         plan.edits.push(edited.clone());
         plan.after.push(edited);
     }
-    if let [message] = &plan.edits[..]
+    let fits_a_thread =
+        |item: &NotificationItem| !endings(item).is_empty() || !reminders(item).is_empty() || !changes(item).is_empty();
+    if let [place] = &concerned[..]
         && found == ended.len() + reminded.len()
-        && notification.items.iter().all(|item| !endings(item).is_empty() || !reminders(item).is_empty())
+        && notification.items.iter().all(fits_a_thread)
     {
-        plan.reply_to = Some(message.place.clone());
+        plan.reply_to = Some((*place).clone());
     }
     plan
 }
@@ -121,6 +133,10 @@ fn reminders(item: &NotificationItem) -> &[Outage] {
     }
 }
 
+fn changes(item: &NotificationItem) -> &[Outage] {
+    if let NotificationItem::QueuesChanged { queues } = item { queues } else { &[] }
+}
+
 fn is_same(a: &Outage, b: &Outage) -> bool {
     (a.runner_id, a.id) == (b.runner_id, b.id)
 }
@@ -164,6 +180,7 @@ mod tests {
             labels: Vec::new(),
             status: Status::Offline,
             in_job: false,
+            job: None,
             started_at: at,
             confirmed_at: at,
             last_healthy: Some(LastHealthy { at, status: Status::Idle }),

@@ -19,6 +19,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// at one request a check. That is half of the smallest hourly quota that GitHub grants, 5,000 requests.
 const NEVER_SHORT: usize = 2_500;
 
+/// The requests of a poll of one repository, roughly: two lists of runs, and the jobs of some runs.
+const REQUESTS_OF_A_POLL: usize = 10;
+
 /// What the schedule stage remembers of each credential between ticks. It may be lost at any time, for example when a
 /// Lambda restarts: then the next tick knows only what GitHub reports.
 #[derive(Debug, Default)]
@@ -105,6 +108,10 @@ pub(super) async fn dispatch_plan(
         *count += 1;
         *added += usize::from(targets.added.contains(target.id()));
     }
+    // What a poll costs beyond the check is learnt from GitHub's count, as everything else is.
+    let polled_of = |credential: &CredentialId| {
+        settings.policy.polled().iter().filter(|repository| source.credential(repository) == *credential).count()
+    };
     let mut dispatch_plan = DispatchPlan::default();
     let mut credential_plan = BTreeMap::new();
     for (credential, (through, count, added)) in by_credential {
@@ -122,7 +129,7 @@ pub(super) async fn dispatch_plan(
             warn!(%subject, targets = count, jobs, every_secs, "more targets than one credential can check in an interval: each is checked less often");
         }
         if !is_repeated
-            && could_run_out(count, settings.interval)
+            && could_run_out(count + REQUESTS_OF_A_POLL * polled_of(&credential), settings.interval)
             && let Some(quota) = source.quota(through).await
         {
             let tick_plan = TickPlan { interval: settings.interval, starts_at, jobs, first_checks: added.min(jobs) };

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use monitor_domain::jobs::{JobAnswer, JobId};
+use monitor_domain::jobs::{Job, JobAnswer, JobId};
 use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, ObservedPage, ObservedRunner, PageTag};
+use monitor_domain::polling::{PolledJobs, PolledRun, PolledRuns};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
 use monitor_domain::target::{Target, TargetId};
@@ -17,6 +18,9 @@ use crate::ports::{Incomplete, Listing, RunnerSource, Shortfall, VersionAnswer};
 
 /// The number and the name of each runner group, or why GitHub does not say.
 type GroupNames = Result<Vec<(u64, String)>, Failure>;
+
+/// The jobs that a poll of a repository shows, each with whether it is completed, or why GitHub does not show them.
+type OpenJobs = Result<Vec<(Job, bool)>, Failure>;
 
 /// GitHub in the state that a test sets up. Pages have ETags and a hundred runners each.
 #[derive(Default)]
@@ -32,6 +36,7 @@ pub struct ScriptedSource<'a> {
     versions: Mutex<BTreeMap<String, Result<VersionEnd, Failure>>>,
     asked_versions: Mutex<Vec<String>>,
     jobs: Mutex<BTreeMap<JobId, Result<JobAnswer, Failure>>>,
+    open_jobs: Mutex<BTreeMap<TargetId, OpenJobs>>,
     groups: Mutex<Option<GroupNames>>,
     asked_groups: Mutex<u32>,
 }
@@ -104,6 +109,11 @@ impl<'a> ScriptedSource<'a> {
     /// Sets the answer about a job; before that it has ended.
     pub fn set_job(&self, id: JobId, answer: Result<JobAnswer, Failure>) {
         lock(&self.jobs).insert(id, answer);
+    }
+
+    /// Sets the jobs that the next polls of a repository show; before that there are none.
+    pub fn set_open_jobs(&self, repository: &Target, answer: OpenJobs) {
+        lock(&self.open_jobs).insert(repository.id().clone(), answer);
     }
 
     /// Sets the names of runner groups.
@@ -202,6 +212,14 @@ impl RunnerSource for ScriptedSource<'_> {
 
     async fn job(&self, _: &Target, id: JobId) -> Result<JobAnswer, Failure> {
         lock(&self.jobs).get(&id).cloned().unwrap_or(Ok(JobAnswer::Ended))
+    }
+
+    async fn open_jobs(&self, repository: &Target, _: Option<&PolledRuns>) -> Result<PolledJobs, Failure> {
+        let answer = lock(&self.open_jobs).get(repository.id()).cloned().unwrap_or(Ok(Vec::new()));
+        let jobs = answer?;
+        let runs = vec![PolledRun { id: 1, etag: Some(format!("{jobs:?}")) }];
+        let (repository, given_to) = (repository.clone(), "token".to_owned());
+        Ok(PolledJobs { jobs, runs: PolledRuns { repository, given_to, lists: Vec::new(), runs } })
     }
 
     async fn repositories_of(&self, account: &str) -> Result<Vec<Target>, Failure> {

@@ -182,6 +182,160 @@ pub(super) async fn what_github_does_not_confirm_is_notified_as_such_and_not_at_
     assert!(matches!(&found.reason, WaitReason::Idle { runners: 1, name } if name == "runner-1"), "{found:?}");
 }
 
+pub(super) async fn the_alert_about_a_queue_is_edited_as_its_jobs_start_and_nothing_is_sent<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Offline);
+    this.chat = ScriptedChat::with_threads();
+    this.tick().await;
+    this.check(&web()).await;
+    this.notify_all().await;
+    let jobs = [this.queue(1).await, this.queue(2).await, this.queue(3).await];
+    assert_eq!(this.check_after(11).await.len(), 1);
+    this.chat.take();
+    let counted = |edited: &[LiveMessage]| -> Vec<u32> {
+        let outages = edited.iter().flat_map(|message| &message.outages);
+        outages.filter_map(|outage| Some(outage.waiting.as_ref()?.count)).collect()
+    };
+    let running = |job: &Job| Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..job.clone() };
+    this.report(running(&jobs[0]), false).await;
+    assert_eq!(this.check_after(5).await, [], "nothing is sent");
+    let threads = this.chat.take_threads();
+    assert_eq!((counted(&threads.edits), threads.replies.len()), (vec![2], 0), "the alert says how many wait now");
+    assert_eq!(this.check_after(5).await, []);
+    assert_eq!(this.chat.take_threads().edits.len(), 0, "nothing has changed");
+
+    // An edit that fails is tried again, and holds nothing back for ever.
+    this.chat.refuse_edits([ChatError::Transient("no answer".to_owned())]);
+    this.report(running(&jobs[1]), false).await;
+    this.check_after(5).await;
+    assert_eq!(this.chat.take_threads().edits.len(), 0);
+    this.clock.advance(NotifySettings::default().longest_backoff);
+    this.notify(&subject()).await;
+    assert_eq!(counted(&this.chat.take_threads().edits), [1]);
+
+    this.report(running(&jobs[2]), false).await;
+    assert_eq!(this.check_after(5).await.len(), 1, "that it is over is sent");
+    let threads = this.chat.take_threads();
+    assert_eq!((threads.edits.len(), threads.replies.len()), (1, 1), "in the thread of its alert");
+    assert!(threads.edits.iter().flat_map(|message| &message.outages).all(|outage| !outage.is_open()));
+}
+
+pub(super) async fn a_chat_that_cannot_edit_gets_no_message_about_a_queue_that_changes<S: Store>(store: &S) {
+    let this = started(store, Status::Offline).await;
+    this.queue(1).await;
+    assert_eq!(this.check_after(11).await.len(), 1);
+    this.chat.take();
+    this.queue(2).await;
+    assert_eq!(this.check_after(5).await, []);
+    assert_eq!(this.chat.take().len(), 0);
+    assert!(
+        matches!(this.endings(&subject()).await.first(), Some((_, SendEnding::Delivered(_)))),
+        "nothing is pending"
+    );
+}
+
+pub(super) async fn an_alert_that_is_still_pending_says_which_jobs_wait_now<S: Store>(store: &S) {
+    let this = started(store, Status::Offline).await;
+    this.queue(1).await;
+    this.clock.advance(MINUTE * 11);
+    this.check(&web()).await;
+    this.queue(2).await;
+    let notified = this.check_after(5).await;
+    assert_eq!(waiting(&notified).waiting.as_ref().map(|waiting| waiting.count), Some(2));
+    assert_eq!(this.notify_all().await, []);
+}
+
+pub(super) async fn an_alert_names_the_job_that_its_runner_was_running<S: Store>(store: &S) {
+    let this = started(store, Status::Idle).await;
+    let stored = async || {
+        let fleet = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet;
+        fleet.runners.into_iter().find(|runner| runner.id.0 == 1).and_then(|runner| runner.job)
+    };
+    let take = async |id: u64| {
+        let (job, at) = (this.queue(id).await, Some(this.clock.now()));
+        let running = Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), started_at: at, ..job };
+        this.source.set_job(running.id, Ok(JobAnswer::Open(running.clone())));
+        this.report(running.clone(), false).await;
+        running
+    };
+    let first = take(1).await;
+    this.source.set_status(&web(), 1, Status::Busy);
+    this.check_after(5).await;
+    assert_eq!(stored().await.map(|job| job.name), Some("Nightly / train-1".to_owned()));
+
+    // It takes another job between two checks: nothing else about it changes.
+    this.report(first, true).await;
+    let second = take(2).await;
+    this.check_after(5).await;
+    assert_eq!(stored().await.map(|job| job.name), Some("Nightly / train-2".to_owned()));
+
+    // GitHub ends the job before the alert is sent.
+    this.source.set_status(&web(), 1, Status::Offline);
+    this.report(second, true).await;
+    let mut notified = this.check_after(5).await;
+    for _ in 0..3 {
+        notified.extend(this.check_after(5).await);
+    }
+    let [Notification { items, .. }] = &notified[..] else { panic!("{notified:?}") };
+    let [NotificationItem::Offline { outages }] = &items[..] else { panic!("{items:?}") };
+    let named = outages[0].job.as_ref().map(|job| (&*job.name, &*job.url));
+    assert_eq!(named, Some(("Nightly / train-2", "https://github.com/acme/web/actions/runs/1/job/2")));
+
+    this.source.set_status(&web(), 1, Status::Idle);
+    this.check_after(5).await;
+    assert_eq!(stored().await, None, "it is idle again");
+}
+
+/// GitHub shows these jobs when it is polled.
+fn show<S: Store>(this: &Installation<'_, S>, jobs: Vec<(Job, bool)>) {
+    let open = jobs.iter().filter(|(_, completed)| !completed);
+    open.for_each(|(job, _)| this.source.set_job(job.id, Ok(JobAnswer::Open(job.clone()))));
+    this.source.set_open_jobs(&web(), Ok(jobs));
+}
+
+pub(super) async fn jobs_that_are_polled_are_notified_without_any_report<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Busy);
+    this.check.jobs = false;
+    let document = serde_json::from_str(r#"{"failureThreshold":9,"jobs":{"poll":["acme/web"]}}"#).unwrap_or_default();
+    this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_else(|faults| panic!("{faults:?}"));
+    this.tick().await;
+    let queued = job(1, this.clock.now());
+    show(&this, vec![(queued.clone(), false)]);
+    this.check(&web()).await;
+    assert_eq!(this.stored_jobs().await, [(1, JobState::Queued)]);
+    this.notify_all().await;
+    show(&this, Vec::new());
+    let notified = this.check_after(11).await;
+    assert!(matches!(waiting(&notified).waiting.as_ref().map(|waiting| waiting.count), Some(1)));
+
+    // While GitHub does not answer, what is stored stays.
+    this.source.set_open_jobs(&web(), Err(Failure::new(Fault::Service, "GitHub does not answer")));
+    assert_eq!(this.check_after(5).await, []);
+    assert_eq!(this.stored_jobs().await, [(1, JobState::Queued)]);
+
+    let running = Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..queued.clone() };
+    show(&this, vec![(running.clone(), false)]);
+    let notified = this.check_after(5).await;
+    assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
+    show(&this, vec![(running, true)]);
+    this.check_after(5).await;
+    assert_eq!(this.stored_jobs().await, []);
+    show(&this, vec![(queued, false)]);
+    this.check_after(5).await;
+    assert_eq!(this.stored_jobs().await, [], "an end is final");
+
+    let record = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet.record;
+    assert_eq!(record.polled.len(), 1, "GitHub need not say again what has not changed");
+    this.store.take_written();
+    this.check_after(5).await;
+    let written = this.store.take_written();
+    let is_of_poll = |key: &&Key| matches!(key, Key::Job(..) | Key::Target(_) | Key::Marker(..));
+    assert_eq!(written.iter().find(is_of_poll), None, "an unchanged poll costs no write");
+    this.check.policy = Policy::default();
+    this.check_after(5).await;
+    let record = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet.record;
+    assert!(record.polled.is_empty(), "it is no longer polled");
+}
+
 pub(super) async fn queues_of_a_monitor_without_jobs_are_forgotten<S: Store>(store: &S) {
     let mut this = started(store, Status::Offline).await;
     this.queue(1).await;

@@ -177,6 +177,11 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(jobs::reports_arrive_in_any_order_and_only_of_targets_that_are_monitored(&make().await)).await;
     Box::pin(jobs::what_github_does_not_confirm_is_notified_as_such_and_not_at_all_while_github_fails(&make().await))
         .await;
+    Box::pin(jobs::the_alert_about_a_queue_is_edited_as_its_jobs_start_and_nothing_is_sent(&make().await)).await;
+    Box::pin(jobs::a_chat_that_cannot_edit_gets_no_message_about_a_queue_that_changes(&make().await)).await;
+    Box::pin(jobs::an_alert_that_is_still_pending_says_which_jobs_wait_now(&make().await)).await;
+    Box::pin(jobs::an_alert_names_the_job_that_its_runner_was_running(&make().await)).await;
+    Box::pin(jobs::jobs_that_are_polled_are_notified_without_any_report(&make().await)).await;
     Box::pin(jobs::queues_of_a_monitor_without_jobs_are_forgotten(&make().await)).await;
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;

@@ -150,6 +150,6 @@ impl AnswerBuilder<'_> {
             }
         };
         let reason = if outage.version_ended_at.is_some() { ", its version had ended" } else { "" };
-        line.text(was_running_a_job(outage)).text(reason)
+        line.and(was_running_a_job(outage)).text(reason)
     }
 }
