@@ -7,6 +7,11 @@ use crate::Bench;
 
 const BOTH_KINDS: &str = "the scope `repo` (classic token) or the repository permission `Administration: read`";
 
+/// Half a minute more than two hours and a half ago, so that it is written the same for as long as a test may take.
+fn two_hours_ago() -> i64 {
+    wall_clock_ms() - 9_030_000
+}
+
 /// Runs `doctor`; returns its exit code and its output.
 async fn doctor(bench: &Bench, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let (code, stdout, _) = bench.output(&["doctor"], variables).await;
@@ -157,13 +162,11 @@ async fn doctor_says_how_the_deliveries_of_webhooks_went_if_their_secret_is_set(
     assert!(lines.contains("docs/JOBS.md sets one up"), "{lines}");
 
     let (url, events) = ("https://jo:pw@hooks.acme.test/?t=secret".to_owned(), vec!["workflow_job".to_owned()]);
-    let three_minutes_ago = wall_clock_ms() - 180_000;
-    let deliveries = vec![(three_minutes_ago, 401), (three_minutes_ago, 202)];
+    let deliveries = vec![(two_hours_ago(), 401), (two_hours_ago(), 202)];
     bench.github.state().add_hook("acme/web", Hook { url, events, deliveries, ..Hook::default() });
     let (code, lines) = doctor(&bench, &secret).await;
     assert_eq!(code, Some(1), "{lines}");
-    let said =
-        "BAD webhook of acme/web: to https://hooks.acme.test/; the latest delivery 3 min ago was answered with 401";
+    let said = "BAD webhook of acme/web: to https://hooks.acme.test/; the latest delivery 2 h 30 min ago was answered with 401";
     let unwrapped = lines.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(unwrapped.contains(said) && unwrapped.contains("1 of the last 2 failed"), "{lines}");
     assert!(
@@ -188,10 +191,11 @@ async fn doctor_shows_the_webhook_of_a_github_app() {
     assert!(lines.contains("?   webhook: no target on the list has one"), "{lines}");
 
     let (url, events) = ("https://hooks.acme.test/".to_owned(), vec!["workflow_job".to_owned()]);
-    let deliveries = vec![(wall_clock_ms() - 180_000, 202)];
+    let deliveries = vec![(two_hours_ago(), 202)];
     bench.github.state().app_hook = Some(Hook { url, events, deliveries, ..Hook::default() });
     let (code, lines) = doctor(&bench, &variables).await;
     let unwrapped = lines.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = "ok webhook of the GitHub App: to https://hooks.acme.test/; the latest delivery 3 min ago was accepted";
+    let said =
+        "ok webhook of the GitHub App: to https://hooks.acme.test/; the latest delivery 2 h 30 min ago was accepted";
     assert!(code == Some(0) && unwrapped.contains(said), "{lines}");
 }

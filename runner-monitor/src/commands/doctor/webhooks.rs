@@ -34,7 +34,7 @@ pub(super) async fn findings(github: &GitHub, examined: &[ProbeReport], now: Tim
     match refusal {
         _ if !findings.is_empty() => findings,
         Some((target, failure)) => {
-            let says = format!("not known whether one of {target} reports workflow jobs: {failure}");
+            let says = format!("not known whether a webhook of {target} reports workflow jobs: {failure}");
             vec![Finding::warning("webhook", says, "its settings on GitHub list its deliveries too")]
         }
         None => vec![Finding::warning(

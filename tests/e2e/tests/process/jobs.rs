@@ -7,6 +7,7 @@ use monitor_github::WebhookSecret;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 const SECRET: &str = "It's a Secret to Everybody";
 const POLICY: &str = r#"{"failureThreshold":1,"queueThreshold":"1m"}"#;
@@ -109,10 +110,8 @@ async fn the_job_of_a_busy_runner_is_shown_and_named_when_the_runner_goes_offlin
         let output = bench.world.command(&["status", "--all"]).output().await.expect("it ends");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    for _ in 0..6 {
-        if shown().await.contains("busy: Nightly / train") {
-            break;
-        }
+    let deadline = Instant::now() + LONG;
+    while !shown().await.contains("busy: Nightly / train") && Instant::now() < deadline {
         bench.running.event("cycle complete").await;
     }
     let status = shown().await;

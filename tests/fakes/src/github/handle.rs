@@ -123,7 +123,11 @@ impl Exchange<'_> {
         }
 
         let mut answer = match self.route.call {
-            Call::GetInstallation | Call::CreateAccessToken(_) => self.as_app(state, credential),
+            Call::GetInstallation
+            | Call::CreateAccessToken(_)
+            | Call::GetApp
+            | Call::GetAppHook
+            | Call::ListAppDeliveries => self.as_app(state, credential),
             _ => self.as_token(state, credential),
         };
         answer.add_header("x-github-api-version-selected", version);
