@@ -35,7 +35,9 @@ pub(super) fn plan(live: &[LiveMessage], notification: &Notification) -> Plan {
         ended.iter().find(|end| is_same(end, outage)).filter(|_| outage.is_open()).map(|end| (**end).clone())
     };
     let changed: Vec<&Outage> = notification.items.iter().flat_map(changes).collect();
-    let change_of = |outage: &Outage| changed.iter().find(|change| is_same(change, outage)).map(|one| (**one).clone());
+    let change_of = |outage: &Outage| {
+        changed.iter().find(|change| is_same(change, outage)).filter(|_| outage.is_open()).map(|one| (**one).clone())
+    };
     let reminded: Vec<&Outage> = notification.items.iter().flat_map(reminders).collect();
     let is_reminded = |outage: &&Outage| reminded.iter().any(|one| is_same(one, outage));
     let mut plan = Plan::default();
