@@ -129,6 +129,7 @@ pub(crate) async fn run(arguments: &Doctor) -> anyhow::Result<Outcome> {
     if monitor_config::github_webhook_secret(&config_file::source())?.is_some() {
         findings.extend(webhooks::findings(&github, &examined, clock.now()).await);
     }
+    findings.extend(webhooks::of_polled(&github, settings.policy.polled()).await);
     findings.extend(of_slack(&http, &settings, arguments.send_test).await?);
     findings.push(of_store(arguments, &settings, clock.now()).await);
     conclude(arguments, &findings)

@@ -1,6 +1,6 @@
 //! Errors and `doctor` say what is wrong, where, and how to fix it.
 
-use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Endpoint, Hook};
+use monitor_fakes::github::{APP_PRIVATE_KEY_PEM, APP_PUBLIC_KEY_DER, Access, Endpoint, Fault, Hook, Job, Strikes};
 use monitor_fakes::wall_clock_ms;
 
 use crate::Bench;
@@ -198,4 +198,18 @@ async fn doctor_shows_the_webhook_of_a_github_app() {
     let said =
         "ok webhook of the GitHub App: to https://hooks.acme.test/; the latest delivery 2 h 30 min ago was accepted";
     assert!(code == Some(0) && unwrapped.contains(said), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_whether_the_jobs_of_polled_repositories_can_be_read() {
+    let bench = Bench::new().await;
+    let policy = [("POLICY", r#"{"jobs":{"poll":["acme/web"]}}"#)];
+    bench.github.state().set_job("acme/web", 1, Job::queued("train", &["gpu"], wall_clock_ms()));
+    let (code, lines) = doctor(&bench, &policy).await;
+    assert!(code == Some(0) && lines.contains("ok  jobs of acme/web: readable; 1 job not completed"), "{lines}");
+    bench.github.state().fault(Fault::Status(403), Strikes::always().endpoint(Endpoint::WorkflowRuns));
+    let (code, lines) = doctor(&bench, &policy).await;
+    let unwrapped = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code == Some(1) && unwrapped.contains("BAD jobs of acme/web: "), "{lines}");
+    assert!(unwrapped.contains("the credential needs the scope `repo`"), "{lines}");
 }

@@ -4,7 +4,8 @@ use futures_util::StreamExt;
 use monitor_domain::target::{Target, TargetKind};
 use monitor_domain::time::Timestamp;
 use monitor_github::{GitHub, JobHook, ProbeReport};
-use monitor_web::text::{ago, one_line};
+use monitor_pipeline::ports::RunnerSource;
+use monitor_web::text::{ago, counted, one_line};
 
 use super::{AT_ONCE, Finding};
 
@@ -43,6 +44,27 @@ pub(super) async fn findings(github: &GitHub, examined: &[ProbeReport], now: Tim
             "docs/JOBS.md sets one up; those of an enterprise are not seen here",
         )],
     }
+}
+
+/// Whether the jobs of the repositories that the policy polls can be read.
+pub(super) async fn of_polled(github: &GitHub, repositories: &[Target]) -> Vec<Finding> {
+    let asked = repositories.iter().map(|repository| async move {
+        match github.open_jobs(repository, None).await {
+            Ok(polled) => {
+                let open = polled.jobs.iter().filter(|(_, completed)| !completed).count();
+                Finding::ok(
+                    format!("jobs of {repository}"),
+                    format!("readable; {} not completed", counted(open, "job")),
+                )
+            }
+            Err(failure) => Finding::problem(
+                format!("jobs of {repository}"),
+                failure.to_string(),
+                "docs/JOBS.md says what polling needs",
+            ),
+        }
+    });
+    futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await
 }
 
 fn of_webhook(of: &str, hook: &JobHook, now: Timestamp) -> Finding {
