@@ -27,7 +27,7 @@ async function checkAnswers(proxy, all) {
 
 /** Fails if an answer of the wrong shape passes: without this, a check that checks nothing would succeed. */
 async function checkTheCheck(proxy, all) {
-  for (const request of all) {
+  for (const request of all.filter(({ takesAnything }) => !takesAnything)) {
     const answer = await send(proxy, request);
     if (!isPrismFault(answer)) fail(request, `an answer of the wrong shape passed with status ${answer.status}`);
   }

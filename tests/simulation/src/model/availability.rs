@@ -31,6 +31,31 @@ fn covered(spans: impl IntoIterator<Item = (i64, i64)>, (from_ms, until_ms): (i6
     sum_ms
 }
 
+/// When a check has surely seen what is so since `at_ms`: that of the first tick which nothing disturbs.
+fn seen_by(at_ms: i64, disturbed: &[(i64, i64)]) -> i64 {
+    let mut tick_ms = next_tick(at_ms);
+    while let Some((_, until_ms)) =
+        disturbed.iter().find(|(from_ms, until_ms)| *from_ms <= tick_ms + CHECK_MS && *until_ms > tick_ms)
+    {
+        tick_ms = next_tick(*until_ms);
+    }
+    tick_ms + CHECK_MS
+}
+
+/// How long outages last at most: until a check has seen that the runner is online, and through a time online that is too
+/// short to be confirmed.
+fn lasting(offline: &[(i64, i64)], disturbed: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let mut lasting: Vec<(i64, i64)> = Vec::new();
+    for (began_ms, ended_ms) in offline {
+        let seen_ms = seen_by(*ended_ms, disturbed);
+        match lasting.last_mut() {
+            Some((_, last_seen_ms)) if *began_ms <= seen_by(*last_seen_ms, disturbed) => *last_seen_ms = seen_ms,
+            _ => lasting.push((*began_ms, seen_ms)),
+        }
+    }
+    lasting
+}
+
 impl Model<'_> {
     /// Counts from a time to the end; `None` for a runner that was not registered or not monitored in all of it.
     pub fn availability(&self, place: usize, name: &str, from_ms: i64) -> Option<Counted> {
@@ -55,8 +80,8 @@ impl Model<'_> {
         };
         let least_down =
             offline.iter().filter(is_sure).map(|(began_ms, ended_ms)| (began_ms + TICK_MS + CHECK_MS, *ended_ms));
-        let until_seen = offline.iter().map(|(began_ms, ended_ms)| (*began_ms, next_tick(*ended_ms) + CHECK_MS));
-        let down_ms = (covered(least_down, whole), covered(until_seen.chain(disturbed.iter().copied()), whole));
+        let until_seen = lasting(&offline, &disturbed);
+        let down_ms = (covered(least_down, whole), covered(until_seen.into_iter().chain(disturbed.iter().copied()), whole));
         let length_ms = self.end_ms - from_ms;
         let observed_ms =
             (length_ms - covered(disturbed, whole), length_ms - covered(self.surely_unobserved(place), whole));
