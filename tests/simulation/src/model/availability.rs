@@ -81,7 +81,8 @@ impl Model<'_> {
         let least_down =
             offline.iter().filter(is_sure).map(|(began_ms, ended_ms)| (began_ms + TICK_MS + CHECK_MS, *ended_ms));
         let until_seen = lasting(&offline, &disturbed);
-        let down_ms = (covered(least_down, whole), covered(until_seen.into_iter().chain(disturbed.iter().copied()), whole));
+        let down_ms =
+            (covered(least_down, whole), covered(until_seen.into_iter().chain(disturbed.iter().copied()), whole));
         let length_ms = self.end_ms - from_ms;
         let observed_ms =
             (length_ms - covered(disturbed, whole), length_ms - covered(self.surely_unobserved(place), whole));
