@@ -140,7 +140,9 @@ static FAMILIES: [Family; 13] = [
     Family {
         name: "runner_monitor_target_last_success_timestamp_seconds",
         help: "When the last check of the target that succeeded began.",
-        samples: Samples::OfEach(|fleet, lines| fleet.seen_at().into_iter().for_each(|at| one(fleet, lines, seconds(at)))),
+        samples: Samples::OfEach(|fleet, lines| {
+            fleet.seen_at().into_iter().for_each(|at| one(fleet, lines, seconds(at)))
+        }),
     },
     Family {
         name: "runner_monitor_open_outages",

@@ -1,6 +1,7 @@
 //! The addresses and what answers them. Everything is read-only, except that a link opens a session.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,18 +210,21 @@ async fn tagged(response: Response, asked: Option<&HeaderValue>) -> Response {
 
 /// The answer with an ETag of its content.
 async fn hashed(response: Response) -> Response {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
     let (mut head, body) = response.into_parts();
     let Ok(content) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())) {
+    if let Ok(tag) = HeaderValue::from_str(&tag_of(&content)) {
         head.headers.insert(ETAG, tag);
     }
     Response::from_parts(head, content.into())
+}
+
+/// An ETag that differs if the content does.
+fn tag_of(content: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
 }
 
 /// An answer that is made while it is sent. Its tag says what it shows, because its text is not known before.
@@ -390,7 +394,7 @@ async fn outages_csv<S: Store, C: Clock>(
 async fn api_fleet<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
         Ok(snapshot) => {
-            let tag = format!("\"{:016x}-{:x}\"", snapshot.tag, snapshot.now().epoch_ms());
+            let tag = tag_of(&(snapshot.tag, snapshot.now()));
             streamed("application/json", &tag, snapshot.json())
         }
         Err(error) => unavailable(&error),
@@ -430,7 +434,7 @@ async fn api_runner<S: Store, C: Clock>(
 async fn metrics_text<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
         Ok(snapshot) => {
-            let tag = format!("\"{:016x}\"", snapshot.tag);
+            let tag = tag_of(&snapshot.tag);
             streamed(metrics::CONTENT_TYPE, &tag, metrics(snapshot).map(Ok::<_, Infallible>))
         }
         Err(error) => unavailable(&error),

@@ -399,10 +399,15 @@ async fn a_large_fleet_is_shown_in_pages() {
     for path in ["/api/v1/fleet", "/metrics"] {
         let pieces: Vec<_> = site.ask(path, &[]).await.into_body().into_data_stream().collect().await;
         let largest_piece = pieces.iter().map(|piece| piece.as_ref().unwrap().len()).max().unwrap();
-        assert!(pieces.len() > 100 && largest_piece < 100_000, "{path}: {} pieces, {largest_piece} bytes", pieces.len());
+        assert!(
+            pieces.len() > 100 && largest_piece < 100_000,
+            "{path}: {} pieces, {largest_piece} bytes",
+            pieces.len()
+        );
     }
     let fleet = site.json("/api/v1/fleet").await;
-    let listed: Vec<&str> = fleet["targets"].as_array().unwrap().iter().map(|of| of["target"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        fleet["targets"].as_array().unwrap().iter().map(|of| of["target"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(listed, names);
     let (_, metrics) = site.page("/metrics").await;
