@@ -24,7 +24,7 @@ pub struct Monitoring {
     pub now: Timestamp,
     /// Why monitoring is not complete; empty if it is, or if no monitor has run on this store.
     pub not_complete: Vec<String>,
-    /// The watched targets, in order.
+    /// The watched targets, in order, without the pages of their last check.
     pub fleets: Vec<Fleet>,
     /// The monitor's own records; without a last tick if no monitor has run on this store.
     pub monitor: StoredMonitor,
@@ -39,7 +39,10 @@ impl Monitoring {
     pub async fn read(store: &impl Store, clock: &impl Clock) -> Result<Self, StoreError> {
         let mut stored = Vec::new();
         for targets in watched(store).await?.chunks(READS_AT_ONCE) {
-            stored.extend(try_join_all(targets.iter().map(|target| read_fleet(store, target))).await?);
+            let mut read = try_join_all(targets.iter().map(|target| read_fleet(store, target))).await?;
+            // Only a check needs the ETags, and the page keeps thousands of fleets.
+            read.iter_mut().for_each(|stored| stored.fleet.record.pages = Vec::new());
+            stored.append(&mut read);
         }
         let now = clock.now();
         let monitor = records::read_monitor(store, clock).await?;

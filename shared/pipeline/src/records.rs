@@ -84,6 +84,8 @@ pub async fn read_fleet(store: &impl Store, target: &Target) -> Result<StoredFle
     fleet.runners.sort_unstable_by_key(|runner| runner.id);
     fleet.pools.sort_unstable_by_key(|pool| pool.id);
     fleet.queues.sort_unstable_by_key(|queue| queue.id);
+    // The page keeps thousands of fleets, and a runner takes hundreds of bytes.
+    fleet.runners.shrink_to_fit();
     Ok(StoredFleet { fleet, cursor })
 }
 

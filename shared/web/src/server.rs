@@ -1,11 +1,12 @@
 //! The addresses and what answers them. Everything is read-only, except that a link opens a session.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
@@ -17,7 +18,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{BoxError, Json, Router};
 use futures_util::{Stream, StreamExt as _, stream};
 use maud::html;
 use monitor_access::OPEN_PATH;
@@ -186,32 +187,53 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The answer with an ETag of its content, or 304 if the client has it.
+/// The answer with an ETag, of its content if it has none yet, or 304 if the client has it.
 async fn tagged(response: Response, asked: Option<&HeaderValue>) -> Response {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
     if response.status() != StatusCode::OK {
         return response;
     }
-    let (mut head, body) = response.into_parts();
-    let Ok(content) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let response = match response.headers().contains_key(ETAG) {
+        true => response,
+        false => hashed(response).await,
     };
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    let Ok(tag) = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())) else {
-        return Response::from_parts(head, content.into());
-    };
+    let Some(tag) = response.headers().get(ETAG) else { return response };
     let has = |asked: &str| {
         // A proxy that compresses makes a tag weak.
         let mut tags = asked.split(',').map(|each| each.trim().trim_start_matches("W/"));
         tags.any(|each| each == "*" || each.as_bytes() == tag.as_bytes())
     };
     if asked.and_then(|asked| asked.to_str().ok()).is_some_and(has) {
-        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+        return (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response();
     }
-    head.headers.insert(ETAG, tag);
+    response
+}
+
+/// The answer with an ETag of its content.
+async fn hashed(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let Ok(content) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag_of(&content)) {
+        head.headers.insert(ETAG, tag);
+    }
     Response::from_parts(head, content.into())
+}
+
+/// An ETag that differs if the content does.
+fn tag_of(content: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// An answer that is made while it is sent. Its tag says what it shows, because its text is not known before.
+fn streamed<P: Into<Bytes>, E: Into<BoxError>>(
+    media_type: &'static str,
+    tag: &str,
+    pieces: impl Iterator<Item = Result<P, E>> + Send + 'static,
+) -> Response {
+    ([(CONTENT_TYPE, media_type), (ETAG, tag)], Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 fn asset(media_type: &'static str, content: &'static str) -> Response {
@@ -347,8 +369,8 @@ async fn outages<S: Store, C: Clock>(
     State(site): Shared<S, C>,
     Query(filter): Query<outages_page::Filter>,
 ) -> Response {
-    match (site.snapshots.latest().await, site.snapshots.outages().await) {
-        (Ok(snapshot), Ok(outages)) => html_page(StatusCode::OK, outages_page(&snapshot, &outages, &filter)),
+    match (site.snapshots.outages().await, site.snapshots.latest().await) {
+        (Ok(outages), Ok(snapshot)) => html_page(StatusCode::OK, outages_page(&snapshot, &outages, &filter)),
         (Err(error), _) | (_, Err(error)) => unreadable(&error),
     }
 }
@@ -371,7 +393,10 @@ async fn outages_csv<S: Store, C: Clock>(
 
 async fn api_fleet<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
-        Ok(snapshot) => Json(&*snapshot).into_response(),
+        Ok(snapshot) => {
+            let tag = tag_of(&(snapshot.tag, snapshot.now()));
+            streamed("application/json", &tag, snapshot.json())
+        }
         Err(error) => unavailable(&error),
     }
 }
@@ -384,8 +409,8 @@ async fn api_outages<S: Store, C: Clock>(
         Ok(Query(filter)) => filter,
         Err(rejection) => return malformed(rejection.body_text()),
     };
-    match (site.snapshots.latest().await, site.snapshots.outages().await) {
-        (Ok(snapshot), Ok(outages)) => {
+    match (site.snapshots.outages().await, site.snapshots.latest().await) {
+        (Ok(outages), Ok(snapshot)) => {
             let now = snapshot.now();
             let found = filter.of(&outages, now);
             let shown = paged(&found, filter.page);
@@ -409,8 +434,8 @@ async fn api_runner<S: Store, C: Clock>(
 async fn metrics_text<S: Store, C: Clock>(State(site): Shared<S, C>) -> Response {
     match site.snapshots.latest().await {
         Ok(snapshot) => {
-            let media_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
-            ([(CONTENT_TYPE, media_type)], metrics(&snapshot)).into_response()
+            let tag = tag_of(&snapshot.tag);
+            streamed(metrics::CONTENT_TYPE, &tag, metrics(snapshot).map(Ok::<_, Infallible>))
         }
         Err(error) => unavailable(&error),
     }

@@ -1,7 +1,8 @@
 //! The state that every page shows. However many pages are open, the store is read once for all of them.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use monitor_pipeline::items::MessagePlace;
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_pipeline::ports::{Clock, Store, StoreError};
 use monitor_pipeline::records::read_outages;
-use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use serde_json::json;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -31,9 +32,13 @@ const OUTAGES_SHARE: u32 = 10;
 const FAILURE_LASTS: Duration = Duration::from_secs(1);
 /// How many targets are read at the same time.
 const READS_AT_ONCE: usize = 16;
+/// How many targets are written at the same time.
+const WRITTEN_AT_ONCE: usize = 32;
 
 /// How many outages of all targets are kept in memory; the pages of a target and of a runner have all of their own.
 pub(crate) const MOST_OUTAGES: usize = 5_000;
+/// How many more are held while they are read, so that they are sorted less often.
+const SPARE_OUTAGES: usize = 1_000;
 
 /// Everything that is known of a fleet at one moment.
 #[derive(Debug)]
@@ -49,15 +54,15 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     async fn read(store: &impl Store, clock: &impl Clock) -> Result<Self, StoreError> {
         let monitoring = Monitoring::read(store, clock).await?;
-        let targets: Vec<Target> = monitoring.fleets.iter().map(|fleet| fleet.record.target.clone()).collect();
-        let ends = version_ends(store, &targets).await?;
-        let mut snapshot = Self { monitoring, ends, tag: 0 };
+        let mut snapshot = Self { monitoring, ends: VersionEnds::new(), tag: 0 };
+        snapshot.ends = version_ends(store, &snapshot.targets()).await?;
         let mut hasher = DefaultHasher::new();
         snapshot.monitoring.not_complete.hash(&mut hasher);
         snapshot.monitoring.monitor.ticked_at.map(Timestamp::epoch_ms).hash(&mut hasher);
-        for view in snapshot.targets() {
+        snapshot.ends.hash(&mut hasher);
+        for fleet in snapshot.fleets() {
             // It cannot fail: the hasher takes everything.
-            let _ = serde_json::to_writer(Hashed(&mut hasher), &view);
+            let _ = serde_json::to_writer(Hashed(&mut hasher), &TargetView::of(fleet, &snapshot.ends));
         }
         snapshot.tag = hasher.finish();
         Ok(snapshot)
@@ -73,36 +78,38 @@ impl Snapshot {
         &self.monitoring.fleets
     }
 
+    fn targets(&self) -> Vec<Target> {
+        self.fleets().iter().map(|fleet| fleet.record.target.clone()).collect()
+    }
+
     /// A watched target by its name.
     pub(crate) fn fleet(&self, name: &str) -> Option<&Fleet> {
         let target: Target = name.parse().ok()?;
         self.fleets().iter().find(|fleet| fleet.record.target.id() == target.id())
     }
 
-    fn targets(&self) -> impl Iterator<Item = TargetView<'_>> {
-        self.fleets().iter().map(|fleet| TargetView::of(fleet, &self.ends))
-    }
-}
-
-/// As `runner-monitor status --json` prints it. A large fleet is many megabytes, so it is written target by target.
-impl Serialize for Snapshot {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// As `runner-monitor status --json` prints it, piece by piece.
+    pub(crate) fn json(self: Arc<Self>) -> impl Iterator<Item = serde_json::Result<Vec<u8>>> {
         let Monitoring { now, monitor, not_complete, .. } = &self.monitoring;
-        let mut all = serializer.serialize_struct("Snapshot", 3)?;
-        all.serialize_field("now", now)?;
-        all.serialize_field("monitoring", &view::monitoring(monitor.ticked_at, not_complete))?;
-        all.serialize_field("targets", &Targets(self))?;
-        all.end()
+        let monitoring = view::monitoring(monitor.ticked_at, not_complete);
+        let head = format!("{{\"now\":{},\"monitoring\":{monitoring},\"targets\":[", json!(now));
+        let targets = parts(self.fleets().len()).map(move |part| {
+            let mut piece = Vec::new();
+            for index in part {
+                if index > 0 {
+                    piece.push(b',');
+                }
+                serde_json::to_writer(&mut piece, &TargetView::of(&self.fleets()[index], &self.ends))?;
+            }
+            Ok(piece)
+        });
+        std::iter::once(Ok(head.into_bytes())).chain(targets).chain([Ok(b"]}".to_vec())])
     }
 }
 
-/// The targets of a snapshot.
-struct Targets<'a>(&'a Snapshot);
-
-impl Serialize for Targets<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.targets())
-    }
+/// The parts of a list of targets that are written at once: the text about a large fleet is many megabytes.
+pub(crate) fn parts(targets: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..targets).step_by(WRITTEN_AT_ONCE).map(move |begin| begin..targets.min(begin + WRITTEN_AT_ONCE))
 }
 
 /// Hashes what is written.
@@ -193,6 +200,8 @@ impl<T> Latest<T> {
         if let Some(value) = self.fresh().await {
             return value;
         }
+        // It is dropped first: two states of a large fleet would take twice the memory.
+        self.value.write().await.take();
         let began = Instant::now();
         let value = read.await.map(Arc::new);
         let lasts = if value.is_ok() { pause.max(began.elapsed() * share) } else { pause.min(FAILURE_LASTS) };
@@ -233,28 +242,31 @@ impl<S: Store, C: Clock> Snapshots<S, C> {
     /// The store's, if they have to be read again and cannot be.
     pub(crate) async fn outages(&self) -> Result<Arc<Vec<OutageOf>>, StoreError> {
         let read = async {
-            let snapshot = self.latest().await?;
+            // The state itself is not held: meanwhile it may be read again.
+            let targets = self.latest().await?.targets();
             let mut latest: Vec<(&Target, Outage)> = Vec::new();
-            for fleets in snapshot.fleets().chunks(READS_AT_ONCE) {
-                let reads = fleets.iter().map(|fleet| read_outages(&*self.store, fleet.record.target.id()));
-                for (fleet, outages) in fleets.iter().zip(try_join_all(reads).await?) {
-                    latest.extend(outages.into_iter().map(|outage| (&fleet.record.target, outage)));
+            for targets in targets.chunks(READS_AT_ONCE) {
+                let reads = targets.iter().map(|target| read_outages(&*self.store, target.id()));
+                for (target, outages) in targets.iter().zip(try_join_all(reads).await?) {
+                    latest.extend(outages.into_iter().map(|outage| (target, outage)));
                 }
-                if latest.len() > 2 * MOST_OUTAGES {
+                if latest.len() > MOST_OUTAGES + SPARE_OUTAGES {
                     keep_latest(&mut latest);
                 }
             }
             keep_latest(&mut latest);
+            let mut outages = Vec::with_capacity(latest.len());
             let mut by_target: BTreeMap<&Target, Vec<Outage>> = BTreeMap::new();
             for (target, outage) in latest {
                 by_target.entry(target).or_default().push(outage);
             }
-            let mut outages = Vec::new();
-            let by_target: Vec<(&Target, Vec<Outage>)> = by_target.into_iter().collect();
-            for targets in by_target.chunks(READS_AT_ONCE) {
+            let mut by_target = by_target.into_iter().peekable();
+            while by_target.peek().is_some() {
+                let targets: Vec<(&Target, Vec<Outage>)> = by_target.by_ref().take(READS_AT_ONCE).collect();
                 let reads = targets.iter().map(|(target, of)| ChatNotes::read(&*self.store, target.id(), of));
-                for ((target, of_target), notes) in targets.iter().zip(try_join_all(reads).await?) {
-                    outages.extend(OutageOf::of_target(target, of_target.clone(), &notes));
+                let notes = try_join_all(reads).await?;
+                for ((target, of_target), notes) in targets.into_iter().zip(notes) {
+                    outages.extend(OutageOf::of_target(target, of_target, &notes));
                 }
             }
             outages.sort_by_key(|of| order(&of.target, &of.outage));
@@ -272,4 +284,26 @@ fn order(target: &Target, outage: &Outage) -> impl Ord + use<> {
 fn keep_latest(outages: &mut Vec<(&Target, Outage)>) {
     outages.sort_by_key(|(target, outage)| order(target, outage));
     outages.truncate(MOST_OUTAGES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_old_state_is_dropped_before_the_next_is_read() {
+        let latest = Latest::default();
+        let first = latest.get(Duration::ZERO, 0, async { Ok(7) }).await;
+        let first = first.map(|value| Arc::downgrade(&value));
+        let second = latest.get(Duration::ZERO, 0, async { Ok(first.map_or(9, |first| first.strong_count())) }).await;
+        assert_eq!(second, Ok(Arc::new(0)));
+    }
+
+    #[test]
+    fn every_target_is_in_one_part() {
+        for targets in [0, 1, WRITTEN_AT_ONCE, 2 * WRITTEN_AT_ONCE + 1] {
+            assert!(parts(targets).all(|part| !part.is_empty() && part.len() <= WRITTEN_AT_ONCE));
+            assert!(parts(targets).flatten().eq(0..targets), "{targets}");
+        }
+    }
 }

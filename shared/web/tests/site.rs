@@ -273,12 +273,27 @@ async fn without_sessions_no_link_is_answered() {
 #[tokio::test]
 async fn an_answer_that_the_client_has_is_not_sent_again() {
     let site = site().await;
-    for path in ["/", "/api/v1/outages", "/metrics", "/style.css"] {
+    let status = async |path: &str, tag: &str| site.ask(path, &[("if-none-match", tag)]).await.status();
+    let mut tags = Vec::new();
+    for path in ["/", "/api/v1/fleet", "/api/v1/outages", "/metrics", "/style.css"] {
         let first = site.ask(path, &[]).await;
         let tag = first.headers()["etag"].to_str().unwrap().to_owned();
-        let second = site.ask(path, &[("if-none-match", &tag)]).await;
-        assert_eq!(second.status(), StatusCode::NOT_MODIFIED, "{path}");
-        assert_eq!(site.ask(path, &[("if-none-match", "\"0\"")]).await.status(), StatusCode::OK, "{path}");
+        assert_eq!(status(path, &tag).await, StatusCode::NOT_MODIFIED, "{path}");
+        assert_eq!(status(path, "\"0\"").await, StatusCode::OK, "{path}");
+        tags.push((path, tag));
+    }
+    let busy = item("acme/web", healthy(3, "web-3", Status::Busy));
+    assert_eq!(site.store.put(vec![Put::replacing(busy)]).await, Ok(PutOutcome::Done));
+    for (path, tag) in tags {
+        // The state is read again after a while; the outages and the style are the same.
+        let changed = async {
+            while status(path, &tag).await == StatusCode::NOT_MODIFIED {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let is_same = matches!(path, "/api/v1/outages" | "/style.css");
+        let within = Duration::from_millis(if is_same { 200 } else { 10_000 });
+        assert_eq!(tokio::time::timeout(within, changed).await.is_err(), is_same, "{path}");
     }
 }
 
@@ -366,7 +381,7 @@ async fn a_target_with_many_runners_lists_the_worst_and_leads_to_all() {
 #[tokio::test]
 async fn a_large_fleet_is_shown_in_pages() {
     let mut items = Vec::new();
-    let names: Vec<String> = (0..4_000).map(|number| format!("acme/service-{number}")).collect();
+    let mut names: Vec<String> = (0..4_000).map(|number| format!("acme/service-{number}")).collect();
     for (index, name) in names.iter().enumerate() {
         items.push(record(name));
         let first = u64::try_from(index).unwrap() * 5;
@@ -381,6 +396,26 @@ async fn a_large_fleet_is_shown_in_pages() {
     let (_, last) = site.page("/?page=20").await;
     assert!(last.contains("Page 20 of 20") && last.len() <= 300_000, "{} bytes", last.len());
     assert!(site.page("/?q=build&page=999").await.1.contains("Page 100 of 100"), "beyond the last page");
+
+    for path in ["/api/v1/fleet", "/metrics"] {
+        let pieces: Vec<_> = site.ask(path, &[]).await.into_body().into_data_stream().collect().await;
+        let largest_piece = pieces.iter().map(|piece| piece.as_ref().unwrap().len()).max().unwrap();
+        assert!(
+            pieces.len() > 100 && largest_piece < 100_000,
+            "{path}: {} pieces, {largest_piece} bytes",
+            pieces.len()
+        );
+    }
+    let fleet = site.json("/api/v1/fleet").await;
+    let listed: Vec<&str> =
+        fleet["targets"].as_array().unwrap().iter().map(|of| of["target"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(listed, names);
+    let (_, metrics) = site.page("/metrics").await;
+    for metric in ["github_runner_up", "github_runner_busy", "github_runner_info"] {
+        assert_eq!(metrics.matches(&format!("\n{metric}{{")).count(), 20_000, "{metric}");
+        assert_eq!(metrics.matches(&format!("# TYPE {metric} gauge\n")).count(), 1, "{metric}");
+    }
 }
 
 #[tokio::test]
