@@ -276,14 +276,14 @@ mod tests {
         };
         let mut runner = Runner::first_seen(&observed, true, NOW);
         if !status.is_healthy() {
-            runner.health = Health::Suspect(Suspicion {
+            runner.health = Health::Suspect(Box::new(Suspicion {
                 since: NOW,
                 counted_at: NOW,
                 unhealthy_count: 1,
                 outage_id: OutageId(Revision(1)),
                 is_baseline: false,
                 last_healthy: None,
-            });
+            }));
         }
         runner
     }

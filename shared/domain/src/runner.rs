@@ -54,7 +54,7 @@ pub struct Runner {
     pub health: Health,
     /// Set while it is missing from the list and not yet considered gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub absence: Option<Absence>,
+    pub absence: Option<Box<Absence>>,
     /// Set for a pool: its runners at the latest check that changed their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolCounts>,
@@ -66,7 +66,7 @@ pub struct Runner {
     pub recent_outages: Vec<Timestamp>,
     /// Set while it is considered flapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flapping: Option<Flapping>,
+    pub flapping: Option<Box<Flapping>>,
 }
 
 /// The health of a runner, as evaluated over several checks.
@@ -76,7 +76,7 @@ pub enum Health {
     /// No unhealthy check counts against it.
     Healthy,
     /// Unhealthy at recent checks, but not often enough for an outage.
-    Suspect(Suspicion),
+    Suspect(Box<Suspicion>),
     /// An outage is open.
     Down(Box<Down>),
     /// No longer registered; forgotten after the policy's `forgetAfter`.

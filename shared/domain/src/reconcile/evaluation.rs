@@ -280,14 +280,14 @@ impl<'a> Evaluation<'a> {
 
     fn suspect(&mut self, is_baseline: bool) {
         let last_healthy = self.last_healthy();
-        self.runner.health = Health::Suspect(Suspicion {
+        self.runner.health = Health::Suspect(Box::new(Suspicion {
             since: self.at,
             counted_at: self.at,
             unhealthy_count: 1,
             outage_id: OutageId::PENDING,
             is_baseline,
             last_healthy,
-        });
+        }));
         self.events.push(Event::Suspected { runner: (&self.runner).into(), outage_id: OutageId::PENDING });
     }
 
@@ -381,12 +381,14 @@ impl<'a> Evaluation<'a> {
     /// Evaluates a runner that is not on the list, as far as lookups were made.
     pub(super) fn on_missing(&mut self) {
         let last_healthy = self.last_healthy();
-        let absence = self.runner.absence.get_or_insert(Absence {
-            since: self.at,
-            counted_at: self.at,
-            count: 0,
-            outage_id: OutageId::PENDING,
-            last_healthy,
+        let absence = self.runner.absence.get_or_insert_with(|| {
+            Box::new(Absence {
+                since: self.at,
+                counted_at: self.at,
+                count: 0,
+                outage_id: OutageId::PENDING,
+                last_healthy,
+            })
         });
         if absence.count > 0 && !far_enough(self.at, absence.counted_at, self.thresholds.recheck_interval) {
             return;

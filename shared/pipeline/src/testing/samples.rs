@@ -321,9 +321,9 @@ pub fn every_item() -> Vec<Item> {
         let runner = Runner {
             current_id: RunnerId(id + 100),
             health,
-            absence: Some(absence),
+            absence: Some(Box::new(absence)),
             recent_outages: vec![at(10), at(200)],
-            flapping: Some(flapping),
+            flapping: Some(Box::new(flapping)),
             ..runner(id, "build \u{1F680} “7” 'a' \"b\" 100 % \\ Ü\u{301}\n\0")
         };
         items.push(Item::Runner(RunnerItem { target: web.id().clone(), runner }));
@@ -404,7 +404,7 @@ fn every_health() -> Vec<Health> {
     };
     vec![
         Health::Healthy,
-        Health::Suspect(suspicion),
+        Health::Suspect(Box::new(suspicion)),
         Health::Down(Box::new(down)),
         Health::Gone { since: at(90), alerted: true },
         Health::Retired,

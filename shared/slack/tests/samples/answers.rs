@@ -77,7 +77,7 @@ fn suspect(number: u64) -> Runner {
         is_baseline: false,
         last_healthy: None,
     };
-    Runner { status: Status::Offline, health: Health::Suspect(suspicion), ..runner(number) }
+    Runner { status: Status::Offline, health: Health::Suspect(Box::new(suspicion)), ..runner(number) }
 }
 
 /// One runner in each possible state.
@@ -93,7 +93,7 @@ fn every_state() -> Vec<Runner> {
         suspect(5),
         Runner { connected: false, version: None, first_seen_at: start(), ..suspect(6) },
         Runner { health: Health::Gone { since: start(), alerted: true }, status: Status::Unknown, ..runner(7) },
-        Runner { flapping: Some(flapping), ..runner(8) },
+        Runner { flapping: Some(Box::new(flapping)), ..runner(8) },
         Runner { ephemeral: true, ..runner(9) },
     ]
 }

@@ -104,7 +104,7 @@ impl Evaluation<'_> {
             return visibility;
         }
         let (since, muted) = (self.runner.recent_outages[0], self.is_muted());
-        self.runner.flapping = Some(Flapping { since, outages, healthy_since: None, muted });
+        self.runner.flapping = Some(Box::new(Flapping { since, outages, healthy_since: None, muted }));
         self.events.push(Event::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
         Visibility::Suppressed
     }
@@ -114,7 +114,7 @@ impl Evaluation<'_> {
         let muted = self.is_muted();
         if let Some(flapping) = self.runner.flapping.as_mut().filter(|flapping| flapping.muted && !muted) {
             flapping.muted = false;
-            let Flapping { since, outages, .. } = *flapping;
+            let Flapping { since, outages, .. } = **flapping;
             self.events.push(Event::FlappingStarted { runner: (&self.runner).into(), since, outages, muted });
         }
     }
@@ -124,13 +124,14 @@ impl Evaluation<'_> {
         let calm = |flapping: &Flapping| {
             flapping.healthy_since.is_some_and(|since| self.at.has_waited(since, self.thresholds.flap_clear_after))
         };
-        if self.runner.flapping.as_ref().is_some_and(calm) {
+        if self.runner.flapping.as_deref().is_some_and(calm) {
             self.end_flapping();
         }
     }
 
     pub(super) fn end_flapping(&mut self) {
-        if let Some(Flapping { since, outages, healthy_since, muted }) = self.runner.flapping.take() {
+        if let Some(flapping) = self.runner.flapping.take() {
+            let Flapping { since, outages, healthy_since, muted } = *flapping;
             self.runner.recent_outages.clear();
             let runner = (&self.runner).into();
             self.events.push(Event::FlappingEnded { runner, since, outages, healthy_since, muted });
