@@ -39,8 +39,8 @@ impl Examination<'_> {
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
         for outage in &record.outages {
             by_runner.entry(outage.runner_id.0).or_default().push(outage);
-            if outage.pool.is_some() {
-                // `pools` compares it.
+            if !outage.is_of_runner() {
+                // `pools` and `jobs` compare it.
                 continue;
             }
             let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
