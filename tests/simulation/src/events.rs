@@ -53,8 +53,7 @@ impl Player<'_> {
             What::Job(asked) => machine.ask_for_runners(asked),
             What::DeliveriesLost { but_queued, for_ms } => {
                 let jobs = &mut world.jobs;
-                let until_ms =
-                    if *but_queued { &mut jobs.lost_but_queued_until_ms } else { &mut jobs.lost_until_ms };
+                let until_ms = if *but_queued { &mut jobs.lost_but_queued_until_ms } else { &mut jobs.lost_until_ms };
                 *until_ms = (*until_ms).max(now_ms + for_ms);
             }
             What::JobsForbidden { for_ms } => {

@@ -459,7 +459,8 @@ impl Scenario {
         for _ in 0..1 + chance.below(3) {
             let (at_ms, repository) = (moment(chance), usize::try_from(chance.below(4)).unwrap_or(0));
             let runs_ms = minutes(60, 120, chance);
-            let asked = Asked { repository, labels: 1, count: 5, before_ms: 0, held_ms: 0, runs_ms, ..draw_job(chance) };
+            let asked =
+                Asked { repository, labels: 1, count: 5, before_ms: 0, held_ms: 0, runs_ms, ..draw_job(chance) };
             add(at_ms, What::Job(asked));
         }
         let but_queued = chance.below(3) > 0;
@@ -473,7 +474,7 @@ impl Scenario {
         }
         if chance.below(4) == 0 {
             let (at_ms, for_ms) = (moment(chance), minutes(30, 240, chance));
-            add(at_ms, What::JobsForbidden { for_ms });
+            add(at_ms, What::JobsForbidden { for_ms: for_ms.min(busy_ms - at_ms) });
         }
         self.operations.sort_by_key(|operation| operation.at_ms);
         self

@@ -225,7 +225,8 @@ impl Sum {
                 missing.push(format!("{fault} never struck {stage:?}"));
             }
         }
-        let always = PROMISES.iter().chain(self.foresight).chain(self.jobs).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
+        let always =
+            PROMISES.iter().chain(self.foresight).chain(self.jobs).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
         let promises = always.chain(self.removals.iter().filter(|_| self.played >= ENOUGH_FOR_REMOVALS));
         for promise in promises.filter(|promise| !self.tally.promises.contains_key(*promise)) {
             missing.push(format!("no scenario tested the promise: {promise}"));

@@ -255,7 +255,18 @@ impl Scenario {
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
-        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None, report: None, webhook: None }
+        Self {
+            seed,
+            hours,
+            store,
+            is_bot,
+            operations,
+            windows,
+            crashes: Vec::new(),
+            version_ends: None,
+            report: None,
+            webhook: None,
+        }
     }
 
     /// The same scenario on github.com: with versions that end or change, runners that update themselves, and, if it is

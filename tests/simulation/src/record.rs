@@ -153,8 +153,9 @@ pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
 /// The outages that a notification is a reminder of.
 pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
     notification.items.iter().flat_map(|item| match item {
-        NotificationItem::StillOffline { outages, .. }
-        | NotificationItem::JobsStillWaiting { queues: outages, .. } => &outages[..],
+        NotificationItem::StillOffline { outages, .. } | NotificationItem::JobsStillWaiting { queues: outages, .. } => {
+            &outages[..]
+        }
         _ => &[],
     })
 }

@@ -284,7 +284,8 @@ impl SimulatedStore {
 impl Store for SimulatedStore {
     async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         // The end of a job is marked.
-        let is_about_jobs = puts.iter().all(|put| matches!(put.item, Item::Job(_) | Item::Marker(_)) && !put.must_not_exist);
+        let is_about_jobs =
+            puts.iter().all(|put| matches!(put.item, Item::Job(_) | Item::Marker(_)) && !put.must_not_exist);
         let outcome = self.put_any(puts).await;
         self.had_jobs(is_about_jobs, None);
         outcome

@@ -8,11 +8,13 @@ use monitor_domain::notifications::NotificationItem;
 use monitor_domain::observation::ObservedRunner;
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
-use monitor_pipeline::items::Item;
+use monitor_pipeline::items::{Item, JobItem};
 use monitor_pipeline::keys::{Key, Query};
 
 use super::{Examination, moment};
-use crate::jobs::{Action, Answered, HOSTED, LARGER, LONGEST_WAIT_MS, ORGANIZATION, Progress, TrueJob, set_of};
+use crate::jobs::{
+    Action, Answered, HOSTED, LARGER, LONGEST_WAIT_MS, ORGANIZATION, Progress, REPOSITORIES, TrueJob, set_of,
+};
 use crate::machine::scenario_ms;
 use crate::model::{Known, THRESHOLD_MS};
 use crate::network::place_of;
@@ -26,7 +28,8 @@ const REASON: &str = "the reason why jobs wait is what the check and the stored 
 const NOT_OVER: &str = "a queue is over only if none of its jobs waits too long";
 const OVER: &str = "the end of a queue is notified in time";
 const ONCE: &str = "the start and the end of a queue are each notified once, except in the two windows";
-const STORED: &str = "a report that is accepted is stored";
+const STORED: &str = "a report that is accepted is stored for the target that its runners belong to";
+const DROPPED: &str = "a queue is no longer monitored only if its target is taken off the list";
 const BACK: &str = "no report takes a job back while nothing is disturbed";
 const FORGOTTEN: &str = "a job that has ended is forgotten";
 
@@ -101,8 +104,7 @@ fn is_queue(outage: &Outage) -> bool {
 }
 
 fn has_labels(runner: &ObservedRunner, set: &[String]) -> bool {
-    let own = set_of(&runner.labels);
-    set.iter().all(|label| own.contains(label))
+    set.iter().all(|label| runner.labels.iter().any(|own| own.eq_ignore_ascii_case(label)))
 }
 
 /// How often each start (or end) of a queue is notified, in messages or claims.
@@ -181,6 +183,12 @@ impl<'a> Examination<'a> {
                             self.found(NOT_OVER, format!("{} at {at}: {job:?} waits: {event:?}", record.subject));
                         }
                     }
+                    Event::OutageClosed { outage }
+                        if is_queue(outage)
+                            && !self.model.was_ever_unlisted(place, checked_ms - LONG_AGO_MS, stored_ms) =>
+                    {
+                        self.found(DROPPED, format!("{} at {at}: {event:?}", record.subject));
+                    }
                     _ => {}
                 }
             }
@@ -205,7 +213,9 @@ impl<'a> Examination<'a> {
         let (since_ms, mut faults) = (scenario_ms(waiting.since), BTreeSet::new());
         for asked in &asked {
             let job = self.job(asked.job);
-            let Some(known) = known.iter().find(|known| known.number == asked.job && known.set == set) else { continue };
+            let Some(known) = known.iter().find(|known| known.number == asked.job && known.set == set) else {
+                continue;
+            };
             let is_waiting = matches!(asked.answered, Answered::Progress(Progress::Queued) | Answered::Forbidden);
             // Its wait counts from its release, if the report of its creation said that it was held back.
             let is_since = match (known.was_held, job.released_ms) {
@@ -259,8 +269,7 @@ impl<'a> Examination<'a> {
             _ => true,
         };
         if !fitting.is_true(&waiting.reason, knows_versions) || !is_dated {
-            let states: Vec<_> =
-                fitting.sure.iter().map(|runner| (&runner.name, runner.status, runner.busy)).collect();
+            let states: Vec<_> = fitting.sure.iter().map(|runner| (&runner.name, runner.status, runner.busy)).collect();
             let (at, reason, unsure) = (moment(checked_ms), &waiting.reason, fitting.unsure);
             let what = format!("{} at {at}, {set:?}: {reason:?}, but {states:?} and {unsure} unsure", TARGETS[place]);
             self.found(REASON, what);
@@ -274,7 +283,12 @@ impl<'a> Examination<'a> {
         // A runner that the list lacks may be looked up by its id, or is still stored as it was.
         let own = views().filter(|view| view.place == place && view.at_ms <= checked_ms);
         let own = own.filter(|view| view.at_ms >= checked_ms - REMOVED_MS || !self.is_calm_before(place, checked_ms));
-        self.add_fitting(&mut fitting, set, own.clone().map(|view| (view.at_ms == checked_ms, &view.runners[..])), true);
+        self.add_fitting(
+            &mut fitting,
+            set,
+            own.clone().map(|view| (view.at_ms == checked_ms, &view.runners[..])),
+            true,
+        );
         let has_others = place != ORGANIZATION && TARGETS[place].starts_with("acme/");
         if has_others {
             let is_calm = self.is_calm_before(ORGANIZATION, checked_ms)
@@ -300,8 +314,11 @@ impl<'a> Examination<'a> {
         may_be_sure: bool,
     ) {
         let fits = |runner: &&&ObservedRunner| has_labels(runner, set);
-        let ids: BTreeSet<u64> =
-            views.clone().flat_map(|(_, runners)| runners.iter().filter(|one| fits(&one))).map(|one| one.id.0).collect();
+        let ids: BTreeSet<u64> = views
+            .clone()
+            .flat_map(|(_, runners)| runners.iter().filter(|one| fits(&one)))
+            .map(|one| one.id.0)
+            .collect();
         for id in ids {
             let of_id = |runners: &'v [ObservedRunner]| runners.iter().find(|runner| runner.id.0 == id);
             let counting: Vec<Option<&ObservedRunner>> =
@@ -327,7 +344,8 @@ impl<'a> Examination<'a> {
                 self.promised(ALONE);
             }
             let covers = |outage: &Outage| {
-                let recorded = record.outages.iter().find(|other| (other.runner_id, other.id) == (outage.runner_id, outage.id));
+                let recorded =
+                    record.outages.iter().find(|other| (other.runner_id, other.id) == (outage.runner_id, outage.id));
                 let ended_ms = recorded.and_then(|outage| outage.resolved_at).map_or(i64::MAX, scenario_ms);
                 set_of(&outage.labels) == job.set && ended_ms > job.overdue_ms
             };
@@ -392,19 +410,25 @@ impl<'a> Examination<'a> {
             let delivery = &jobs.deliveries[*number];
             let job = self.job(delivery.job);
             let by_ms = if webhook.is_queued { at_ms + 2 * MINUTE_MS } else { *at_ms };
-            let own = place_of(crate::jobs::REPOSITORIES[job.asked.repository]);
-            let shared = crate::jobs::REPOSITORIES[job.asked.repository].starts_with("acme/").then_some(ORGANIZATION);
-            let is_listed =
-                |place: usize| self.model.was_always_listed(place, (at_ms - 11 * MINUTE_MS, by_ms), true);
+            let repository = REPOSITORIES[job.asked.repository];
+            let own = place_of(repository);
+            // A tick that stalls or fails applies a change of the list later.
+            let within = ((at_ms - LONG_AGO_MS).max(0), by_ms);
+            let is_listed = |place: usize, listed: bool| self.model.was_always_listed(place, within, listed);
+            let home = match own {
+                Some(own) if is_listed(own, true) => Some(own),
+                Some(own) if !is_listed(own, false) => continue,
+                _ => Some(ORGANIZATION).filter(|shared| repository.starts_with("acme/") && is_listed(*shared, true)),
+            };
             let is_expected = delivery.action == Action::Queued
                 && job.progress(by_ms) != Progress::Ended
                 && job.asked.labels != HOSTED
-                && own.into_iter().chain(shared).any(is_listed)
                 && (!webhook.is_queued || self.model.is_undisturbed(at_ms - MINUTE_MS, by_ms));
-            let is_stored = |(stored_ms, item): &(i64, monitor_pipeline::items::JobItem)| {
-                *stored_ms <= by_ms && item.job.id.0 == job.id
+            let Some(home) = home.filter(|_| is_expected) else { continue };
+            let is_stored = |(stored_ms, item): &(i64, JobItem)| {
+                *stored_ms <= by_ms && item.job.id.0 == job.id && item.target.as_str() == TARGETS[home]
             };
-            if is_expected && !jobs.stored.iter().any(is_stored) {
+            if !jobs.stored.iter().any(is_stored) {
                 self.found(STORED, format!("{delivery:?}, accepted at {}", moment(*at_ms)));
             }
         }
@@ -442,8 +466,7 @@ impl<'a> Examination<'a> {
                 let number = self.played.world.jobs.number_of(item.job.id.0);
                 let ended_ms = number.and_then(|number| self.job(number).ended_ms);
                 // One that is stored as waiting is asked about in each check, as soon as it is overdue.
-                let within_ms =
-                    if item.job.state == JobState::Queued { ASKED_WITHIN_MS / 2 } else { ASKED_WITHIN_MS };
+                let within_ms = if item.job.state == JobState::Queued { ASKED_WITHIN_MS / 2 } else { ASKED_WITHIN_MS };
                 if ended_ms.is_some_and(|ended_ms| ended_ms < end_ms - within_ms) || number.is_none() {
                     let ended = ended_ms.map(moment);
                     self.found(FORGOTTEN, format!("{name}: {item:?}, ended at {ended:?}"));

@@ -53,14 +53,9 @@ impl Model<'_> {
             if item.job.state != JobState::Queued || !is_first {
                 continue;
             }
-            let same = |(_, other): &&(i64, monitor_pipeline::items::JobItem)| {
-                other.target == item.target && other.job.id == item.job.id
-            };
-            let is_held = |(_, other): &(i64, _)| {
-                let other: &monitor_pipeline::items::JobItem = other;
-                other.job.state == JobState::Held
-            };
-            let was_held = jobs.stored[..index].iter().filter(same).any(is_held);
+            let was_held = jobs.stored[..index].iter().any(|(_, other)| {
+                other.target == item.target && other.job.id == item.job.id && other.job.state == JobState::Held
+            });
             let job = &jobs.all[number];
             let since_ms = if was_held { *known_ms } else { job.created_ms };
             let left_ms = job.taken_ms.or(job.ended_ms).unwrap_or(self.end_ms).min(since_ms + LONGEST_WAIT_MS);
@@ -126,9 +121,7 @@ impl Model<'_> {
     pub fn asked_in(&self, place: usize, checked_ms: i64, stored_ms: i64) -> Vec<&AskedJob> {
         let checks = self.world.checks[place].iter().filter(|check| check.at_ms == checked_ms);
         let tasks: Vec<u64> = checks.map(|check| check.task).collect();
-        let within = |asked: &&AskedJob| {
-            tasks.contains(&asked.task) && (checked_ms..=stored_ms).contains(&asked.at_ms)
-        };
+        let within = |asked: &&AskedJob| tasks.contains(&asked.task) && (checked_ms..=stored_ms).contains(&asked.at_ms);
         self.world.jobs.asked.iter().filter(within).collect()
     }
 }
