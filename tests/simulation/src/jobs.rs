@@ -237,7 +237,7 @@ pub struct View {
     pub runners: Vec<ObservedRunner>,
 }
 
-/// The jobs of a scenario, with what the monitor was told of them and what it stored.
+/// The jobs of a scenario, with what GitHub reported of them and what the monitor stored.
 #[derive(Clone, Debug, Default)]
 pub struct Jobs {
     /// How the webhook is set up; `None` if there is none.

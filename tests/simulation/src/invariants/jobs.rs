@@ -51,6 +51,10 @@ const REMINDED: &str = "reminder of a queue";
 
 /// How long it may take until GitHub is asked about a running job of which nothing is reported.
 const ASKED_WITHIN_MS: i64 = 150 * MINUTE_MS;
+/// How much later than the first report of a release a second one may be read that arrives at the same time.
+const LATE_MS: i64 = 30 * MINUTE_MS;
+/// How long a change of the list of targets may stay unapplied.
+const LIST_LAG_MS: i64 = 5 * HOUR_MS;
 /// How old the stored runners of the organization may be.
 const RECENT_MS: i64 = 7 * MINUTE_MS;
 const LONG_AGO_MS: i64 = 90 * MINUTE_MS;
@@ -206,8 +210,11 @@ impl<'a> Examination<'a> {
         let waiting = outage.waiting.as_ref()?;
         let set = set_of(&outage.labels);
         let asked = self.model.asked_in(place, checked_ms, stored_ms);
-        let is_forbidden = asked.iter().any(|asked| asked.answered == Answered::Forbidden);
-        if waiting.is_unconfirmed != is_forbidden {
+        let refused = || asked.iter().filter(|asked| asked.answered == Answered::Forbidden);
+        let is_forbidden = refused().next().is_some();
+        // A running job, of which GitHub may say nothing either, says nothing about those that wait.
+        let is_surely = refused().any(|asked| self.was_stored_as_queued(place, asked.job, (checked_ms, asked.at_ms)));
+        if (waiting.is_unconfirmed && !is_forbidden) || (!waiting.is_unconfirmed && is_surely) {
             return Some("it does not say whether GitHub confirms it");
         }
         let (since_ms, mut faults) = (scenario_ms(waiting.since), BTreeSet::new());
@@ -219,7 +226,7 @@ impl<'a> Examination<'a> {
             let is_waiting = matches!(asked.answered, Answered::Progress(Progress::Queued) | Answered::Forbidden);
             // Its wait counts from its release, if the report of its creation said that it was held back.
             let is_since = match (known.was_held, job.released_ms) {
-                (true, Some(released_ms)) => (released_ms..=known.known_ms).contains(&since_ms),
+                (true, Some(released_ms)) => (released_ms..=known.known_ms + LATE_MS).contains(&since_ms),
                 _ => since_ms == job.created_ms,
             };
             match () {
@@ -241,6 +248,14 @@ impl<'a> Examination<'a> {
             }
         }
         Some(faults.first().copied().unwrap_or("GitHub was not asked"))
+    }
+
+    /// Whether a job was stored as one that waits, and nothing else was stored of it in between.
+    fn was_stored_as_queued(&self, place: usize, job: usize, (from_ms, until_ms): (i64, i64)) -> bool {
+        let (id, stored) = (self.job(job).id, self.played.world.jobs.stored.iter());
+        let mut of_job = stored.filter(|(_, item)| item.job.id.0 == id && item.target.as_str() == TARGETS[place]);
+        of_job.clone().rfind(|(at_ms, _)| *at_ms < from_ms).is_some_and(|(_, item)| item.job.state == JobState::Queued)
+            && !of_job.any(|(at_ms, _)| (from_ms..=until_ms).contains(at_ms))
     }
 
     fn reason_is_true(
@@ -338,7 +353,7 @@ impl<'a> Examination<'a> {
         for job in known {
             let true_job = self.job(job.number);
             let name = format!("queue {}", true_job.labels().join(","));
-            let Some(by_ms) = self.model.job_notified_by(job, &name) else { continue };
+            let Some(by_ms) = self.model.job_notified_by(job, &name, known) else { continue };
             self.promised(QUEUE);
             if self.only_starts_are_reported(job.overdue_ms) {
                 self.promised(ALONE);
@@ -349,11 +364,11 @@ impl<'a> Examination<'a> {
                 let ended_ms = recorded.and_then(|outage| outage.resolved_at).map_or(i64::MAX, scenario_ms);
                 set_of(&outage.labels) == job.set && ended_ms > job.overdue_ms
             };
-            let told = |taken: &&&Taken| {
+            let notifies = |taken: &&&Taken| {
                 let items = taken.notification.items.iter().filter_map(started);
                 taken.at_ms <= by_ms && items.flatten().any(covers)
             };
-            if all.iter().filter(told).count() == 0 {
+            if all.iter().filter(notifies).count() == 0 {
                 let what = format!("{} {job:?}, not notified by {}", record.subject, moment(by_ms));
                 self.found(IN_TIME, what);
             }
@@ -373,15 +388,16 @@ impl<'a> Examination<'a> {
         for outage in record.outages.iter().filter(|outage| is_queue(outage)) {
             let set = set_of(&outage.labels);
             let of_queue: Vec<&Known> = known.iter().copied().filter(|job| job.set == set).collect();
-            let Some(by_ms) = self.model.queue_over_by(place, &of_queue, scenario_ms(outage.confirmed_at)) else {
+            let Some(by_ms) = self.model.queue_over_by(place, &of_queue, known, scenario_ms(outage.confirmed_at))
+            else {
                 continue;
             };
             self.promised(QUEUE_OVER);
             let is_over = outage.resolved_at.is_some_and(|at| scenario_ms(at) <= by_ms);
             let taken_of = self.taken_of(&record.subject);
             let in_time = taken_of.iter().filter(|taken| taken.at_ms <= by_ms);
-            let is_told = times(in_time.flat_map(|taken| &taken.notification.items), outage, taken) > 0;
-            if !is_over || (outage.visibility.is_notified() && !is_told) {
+            let is_notified = times(in_time.flat_map(|taken| &taken.notification.items), outage, taken) > 0;
+            if !is_over || (outage.visibility.is_notified() && !is_notified) {
                 let what = format!("{}: none waits, not notified by {}: {outage:?}", record.subject, moment(by_ms));
                 self.found(OVER, what);
             }
@@ -392,11 +408,11 @@ impl<'a> Examination<'a> {
         let all = self.taken_of(&record.subject);
         for outage in record.outages.iter().filter(|outage| is_queue(outage)) {
             for side in [started, taken] {
-                let told = times(all.iter().flat_map(|taken| &taken.notification.items), outage, side);
+                let notified = times(all.iter().flat_map(|taken| &taken.notification.items), outage, side);
                 let uncertain = record.uncertain().flat_map(|claim| &claim.notification.items);
                 let allowed = 1 + times(uncertain, outage, side);
-                if told > allowed {
-                    self.found(ONCE, format!("{}: {told} times: {outage:?}", record.subject));
+                if notified > allowed {
+                    self.found(ONCE, format!("{}: {notified} times: {outage:?}", record.subject));
                 }
             }
         }
@@ -413,7 +429,7 @@ impl<'a> Examination<'a> {
             let repository = REPOSITORIES[job.asked.repository];
             let own = place_of(repository);
             // A tick that stalls or fails applies a change of the list later.
-            let within = ((at_ms - LONG_AGO_MS).max(0), by_ms);
+            let within = ((at_ms - LIST_LAG_MS).max(0), by_ms);
             let is_listed = |place: usize, listed: bool| self.model.was_always_listed(place, within, listed);
             let home = match own {
                 Some(own) if is_listed(own, true) => Some(own),
@@ -463,11 +479,14 @@ impl<'a> Examination<'a> {
             }
             for item in stored {
                 let Item::Job(item) = item else { continue };
-                let number = self.played.world.jobs.number_of(item.job.id.0);
+                let jobs = &self.played.world.jobs;
+                let number = jobs.number_of(item.job.id.0);
+                let last = jobs.stored.iter().rfind(|(_, other)| other.job.id == item.job.id);
                 let ended_ms = number.and_then(|number| self.job(number).ended_ms);
                 // One that is stored as waiting is asked about in each check, as soon as it is overdue.
                 let within_ms = if item.job.state == JobState::Queued { ASKED_WITHIN_MS / 2 } else { ASKED_WITHIN_MS };
-                if ended_ms.is_some_and(|ended_ms| ended_ms < end_ms - within_ms) || number.is_none() {
+                let stored_ms = last.map_or(0, |(at_ms, _)| *at_ms);
+                if ended_ms.is_some_and(|ended_ms| ended_ms.max(stored_ms) < end_ms - within_ms) {
                     let ended = ended_ms.map(moment);
                     self.found(FORGOTTEN, format!("{name}: {item:?}, ended at {ended:?}"));
                 }

@@ -1,4 +1,4 @@
-//! What the monitor could know of workflow jobs, and by when it must have told of those that wait.
+//! What the monitor could know of workflow jobs, and by when it must have notified those that wait.
 
 use monitor_domain::jobs::JobState;
 
@@ -9,6 +9,8 @@ use crate::operations::{MINUTE_MS, What};
 
 /// `queueThreshold` of the policy: its default.
 pub const THRESHOLD_MS: i64 = 10 * MINUTE_MS;
+/// How many overdue jobs of a target a check asks about.
+const ASKED_AT_ONCE: usize = 20;
 /// From a tick to the end of a check that asks about jobs, one after the other.
 const ASKING_MS: i64 = 15_000;
 
@@ -38,6 +40,14 @@ impl Known {
     pub fn is_overdue(&self, from_ms: i64, until_ms: i64) -> bool {
         self.overdue_ms <= from_ms && until_ms < self.left_ms
     }
+}
+
+/// By when what GitHub says of jobs must be notified. It is asked about some in each check, and may say of each that it
+/// no longer waits.
+fn notified_by(all: &[&Known], from_ms: i64) -> i64 {
+    let is_asked = |job: &&&Known| job.overdue_ms <= from_ms + TICK_MS && job.left_ms > from_ms - 6 * TICK_MS;
+    let further = all.iter().filter(is_asked).count() / ASKED_AT_ONCE;
+    next_tick(from_ms) + TICK_MS * i64::try_from(further).unwrap_or(0) + ASKING_MS + NOTIFY_MS
 }
 
 impl Model<'_> {
@@ -84,8 +94,8 @@ impl Model<'_> {
     }
 
     /// By when a queue must have been notified because of this job.
-    pub fn job_notified_by(&self, known: &Known, name: &str) -> Option<i64> {
-        let bound = |from_ms: i64| next_tick(from_ms) + ASKING_MS + NOTIFY_MS;
+    pub fn job_notified_by(&self, known: &Known, name: &str, all: &[&Known]) -> Option<i64> {
+        let bound = |from_ms: i64| notified_by(all, from_ms);
         let by_ms = self.due(Some(known.place), None, (known.overdue_ms, known.left_ms), bound)?;
         let is_sure = self.was_always_listed(known.place, (known.known_ms - TICK_MS, by_ms), true)
             && !self.is_ever_muted(known.place, name, known.overdue_ms, by_ms)
@@ -95,13 +105,13 @@ impl Model<'_> {
     }
 
     /// By when a queue must be over that was open at `open_ms`: no job of it waits too long any more.
-    pub fn queue_over_by(&self, place: usize, known: &[&Known], open_ms: i64) -> Option<i64> {
+    pub fn queue_over_by(&self, place: usize, known: &[&Known], all: &[&Known], open_ms: i64) -> Option<i64> {
         let mut from_ms = open_ms;
         while let Some(job) = known.iter().find(|job| job.is_overdue(from_ms, from_ms)) {
             from_ms = job.left_ms;
         }
         let next_ms = known.iter().map(|job| job.overdue_ms).filter(|at_ms| *at_ms > from_ms).min();
-        let bound = |from_ms: i64| next_tick(from_ms) + ASKING_MS + NOTIFY_MS;
+        let bound = |from_ms: i64| notified_by(all, from_ms);
         let limits = (from_ms, next_ms.unwrap_or(self.end_ms));
         // While GitHub answers about no job, its reports count alone, and they may be lost.
         let by_ms = self.due_unless(Some(place), None, limits, bound, |from_ms, until_ms| {
