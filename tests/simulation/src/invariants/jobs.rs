@@ -279,7 +279,8 @@ impl<'a> Examination<'a> {
                 let is_check = |place: usize| {
                     self.played.world.checks[place].iter().any(|check| check.at_ms == scenario_ms(since))
                 };
-                scenario_ms(since) <= checked_ms && (is_check(place) || is_check(ORGANIZATION))
+                // A check of the organization may begin later and be stored before.
+                scenario_ms(since) <= stored_ms && (is_check(place) || is_check(ORGANIZATION))
             }
             _ => true,
         };
