@@ -455,15 +455,16 @@ impl<'a> Examination<'a> {
             }
         }
         for asked in &jobs.asked {
-            let job = self.job(asked.job);
             let is_stored_as_queued = known.iter().any(|known| {
                 known.number == asked.job && known.known_ms < asked.at_ms && known.overdue_ms <= asked.at_ms
             });
             if asked.answered == Answered::Progress(Progress::Ended) && is_stored_as_queued {
                 self.promised(SILENT);
             }
-            let waited_ms = job.ended_ms.unwrap_or(0) - job.released_ms.unwrap_or(i64::MAX / 2);
-            if job.taken_ms.is_none() && waited_ms >= LONGEST_WAIT_MS {
+        }
+        for job in jobs.all.iter().filter(|job| job.taken_ms.is_none()) {
+            let waited_ms = job.ended_ms.zip(job.released_ms).map_or(0, |(ended_ms, since_ms)| ended_ms - since_ms);
+            if waited_ms >= LONGEST_WAIT_MS {
                 self.promised(FAILED);
             }
         }
