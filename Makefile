@@ -85,6 +85,7 @@ slack-sdk: .venv/installed ## Slack messages and signatures checked with Slack's
 
 SIMULATION := target/release/monitor-simulation --known tests/simulation/seeds/known.txt
 FORESIGHT := target/release/monitor-simulation --foresight
+WORKFLOW_JOBS := target/release/monitor-simulation --workflow-jobs
 
 # In 20276000995 an outage was put down to what other targets lost half an hour after it had begun. In 20276003874 a week counted as
 # reported although the store was too slow to read any target.
@@ -99,6 +100,7 @@ simulation: ## Known seeds and a fixed range of scenarios on each store, and a s
 	$(FORESIGHT) --from 1 --seeds 400 --store stately
 	$(FORESIGHT) --from 1 --seeds 400 --store dynamodb
 	$(FORESIGHT) --from 1 --seeds 20 --hours 500
+	$(WORKFLOW_JOBS) --from 1 --seeds 100
 	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.
@@ -107,14 +109,16 @@ SEEDS ?= 50000
 STATELY_SEEDS ?= 20000
 DYNAMODB_SEEDS ?= 5000
 FORESIGHT_SEEDS ?= 10000
+WORKFLOW_JOBS_SEEDS ?= 10000
 
-soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000)
+soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000), WORKFLOW_JOBS_SEEDS (10,000)
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
 	$(SIMULATION) --from $(FROM) --seeds $(DYNAMODB_SEEDS) --store dynamodb
 	$(FORESIGHT) --from $(FROM) --seeds $(FORESIGHT_SEEDS)
 	$(FORESIGHT) --from $(FROM) --seeds 500 --hours 500
+	$(WORKFLOW_JOBS) --from $(FROM) --seeds $(WORKFLOW_JOBS_SEEDS)
 	for store in embedded stately dynamodb; do target/release/monitor-simulation --crash-points --store $$store; done
 
 # Not part of `lint`: a new advisory must not fail a commit that passed before.

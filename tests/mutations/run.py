@@ -100,6 +100,11 @@ def place_of(said, test):
     return f", `{part}`" if part and part not in test else ""
 
 
+def caught_by_simulations(simulations):
+    """The invariant that a scenario of any kind violates. None if no scenario does."""
+    return next((found for simulation in simulations if (found := caught_by_simulation(simulation))), None)
+
+
 def caught_by_simulation(simulation):
     """The invariant that a scenario violates. None if no scenario does."""
     command = ["run", "-q", "-p", "monitor-simulation", "--", *simulation]
@@ -161,7 +166,7 @@ def first_of(stages):
     return next((found for command in stages if (found := caught_by_tests(command))), None)
 
 
-def try_all(mutants, simulation):
+def try_all(mutants, simulations):
     """Tries every fault with the tests, then with the simulation if no test catches it. Returns what caught each."""
     results, left, sound = {}, [], set()
 
@@ -186,10 +191,10 @@ def try_all(mutants, simulation):
             print(f"{place} passes without a fault", flush=True)
         if attempt(mutant, lambda: first_of(STAGES[place])) and results[mutant["name"]] is None and place in SIMULATED:
             left.append(mutant)
-    if left and (found := caught_by_simulation(simulation)):
+    if left and (found := caught_by_simulations(simulations)):
         raise SystemExit(f"fails without any fault: {found}")
     for mutant in left:
-        attempt(mutant, lambda: caught_by_simulation(simulation))
+        attempt(mutant, lambda: caught_by_simulations(simulations))
     return results
 
 
@@ -207,8 +212,8 @@ def main():
         return 2 if list_all(mutants) else 0
     copy_tree()
     known = "tests/simulation/seeds/known.txt"
-    simulation = ["--known", known, "--seeds", str(arguments.seeds), "--for-secs", "120"]
-    results = try_all(mutants, simulation)
+    each = ["--seeds", str(arguments.seeds), "--for-secs", "120"]
+    results = try_all(mutants, [["--known", known, *each], ["--workflow-jobs", *each]])
     survivors = [name for name, found in results.items() if found is None]
     if arguments.markdown:
         tried = [mutant for mutant in mutants if mutant["name"] in results]

@@ -79,6 +79,11 @@ impl Job {
         self.state == JobState::Queued && now.since(self.queued_at) < LONGEST_WAIT
     }
 
+    /// The identity of its queue: the labels in another order or case are the same queue.
+    pub fn queue_id(&self) -> RunnerId {
+        queue_id(&self.labels)
+    }
+
     /// What to store after a report about it at `now`; `None` if the stored job is the same or newer. Reports arrive twice
     /// and out of order, but a job never goes back.
     pub fn after(stored: Option<&Job>, reported: Job, now: Timestamp) -> Option<Job> {
@@ -87,7 +92,8 @@ impl Job {
         // A runner could take it only from now on.
         let is_released = stored.state == JobState::Held && next.state == JobState::Queued;
         next.state = next.state.max(stored.state);
-        next.queued_at = if is_released { now } else { next.queued_at.min(stored.queued_at) };
+        // Later reports have the time of its creation, also after a release.
+        next.queued_at = if is_released { now } else { stored.queued_at };
         next.runner = next.runner.or_else(|| stored.runner.clone());
         next.started_at = next.started_at.or(stored.started_at);
         if next.labels.is_empty() {
@@ -298,8 +304,12 @@ impl Queue {
 
     /// The identity under which it is stored. The labels in another order or case are the same queue.
     pub fn id(&self) -> RunnerId {
-        id_of_labels("queue:", &self.labels)
+        queue_id(&self.labels)
     }
+}
+
+fn queue_id(labels: &[String]) -> RunnerId {
+    id_of_labels("queue:", labels)
 }
 
 #[cfg(test)]
@@ -344,7 +354,12 @@ pub(crate) mod tests {
         assert_eq!(Job::after(Some(&started), queued.clone(), at(9)), None, "a late report");
         let held = Job { state: JobState::Held, ..queued.clone() };
         let released = Job { queued_at: at(9), ..queued.clone() };
-        assert_eq!(Job::after(Some(&held), queued.clone(), at(9)), Some(released), "it waits since it was released");
+        assert_eq!(
+            Job::after(Some(&held), queued.clone(), at(9)),
+            Some(released.clone()),
+            "it waits since it was released"
+        );
+        assert_eq!(Job::after(Some(&released), queued.clone(), at(10)), None, "the same report again");
         assert_eq!(Job::after(Some(&queued), held, at(9)), None);
         let without_labels = Job { labels: Vec::new(), ..started.clone() };
         assert_eq!(Job::after(Some(&queued), without_labels, at(9)), Some(started));

@@ -1,6 +1,6 @@
 //! Which workflow jobs wait too long, and why no runner takes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::jobs::{Job, JobId, JobName, JobState, Queue, WaitReason, WaitingJobs};
@@ -26,6 +26,8 @@ pub enum JobsSeen {
         jobs: Vec<Job>,
         /// Those that wait, as GitHub has just said.
         confirmed: Vec<JobId>,
+        /// Those that waited too long when they were last reported, and of which GitHub has not just said anything.
+        unanswered: Vec<JobId>,
         /// The runners of other targets that could take these jobs: those of the organization, for a repository.
         elsewhere: Vec<Runner>,
         /// Whether GitHub refused to say so of some: only the reports say that they wait.
@@ -63,13 +65,17 @@ fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, V
     sets
 }
 
-/// The jobs that have waited for `threshold` of their labels or longer, the oldest first: GitHub is asked about each
-/// before anybody is notified.
+/// The jobs that have waited for `threshold` of their labels or longer: GitHub is asked about each before anybody is
+/// notified. The oldest of each queue come first, so that a long queue does not hide another.
 pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&Job> {
     let is_overdue = |job: &&Job| job.is_waiting(now) && now.since(job.queued_at) >= threshold(&job.labels);
     let mut overdue: Vec<&Job> = jobs.iter().filter(is_overdue).collect();
     overdue.sort_by_key(|job| (job.queued_at, job.id));
-    overdue
+    let mut queues = BTreeSet::new();
+    let (mut first, others): (Vec<&Job>, Vec<&Job>) =
+        overdue.into_iter().partition(|job| queues.insert(label_set(&job.labels)));
+    first.extend(others);
+    first
 }
 
 /// The queues in which a confirmed job is overdue. `confirmed`: GitHub has just said that these jobs are queued.

@@ -15,7 +15,7 @@ use crate::machine::Wake;
 use crate::operations::{FOUND, Muted, TARGETS, What};
 use crate::record::{Side, sides};
 use crate::simulation::Player;
-use crate::world::{Rules, World};
+use crate::world::{Rules, TrueRunner, World};
 
 impl Player<'_> {
     /// A person sends a command. One in three is sent twice at once.
@@ -50,6 +50,15 @@ impl Player<'_> {
             What::Abandon { target, runner } => {
                 world.alter(now_ms, *target, runner, |runner| runner.online = false);
             }
+            What::Job(asked) => machine.ask_for_runners(asked),
+            What::DeliveriesLost { but_queued, for_ms } => {
+                let jobs = &mut world.jobs;
+                let until_ms = if *but_queued { &mut jobs.lost_but_queued_until_ms } else { &mut jobs.lost_until_ms };
+                *until_ms = (*until_ms).max(now_ms + for_ms);
+            }
+            What::JobsForbidden { for_ms } => {
+                world.jobs.forbidden_until_ms = world.jobs.forbidden_until_ms.max(now_ms + for_ms);
+            }
             What::Incident { for_ms } => {
                 let mut lost = Vec::new();
                 for target in 0..TARGETS.len() {
@@ -64,7 +73,10 @@ impl Player<'_> {
                 }
             }
             What::Work { target, runner } => {
-                world.alter(now_ms, *target, runner, |runner| runner.busy = runner.online && !runner.busy);
+                let is_at_work = |of: &TrueRunner| of.name == *runner && world.jobs.runs_on(*target, of.id);
+                if !world.runners(*target).iter().any(is_at_work) {
+                    world.alter(now_ms, *target, runner, |runner| runner.busy = runner.online && !runner.busy);
+                }
             }
             What::Ephemeral { target, for_ms } => {
                 let name = format!("ephemeral-{now_ms}");

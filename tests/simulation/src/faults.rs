@@ -16,11 +16,13 @@ pub enum Stage {
     Notify,
     /// The answer to a person's command.
     Respond,
+    /// The receipt of a delivery of GitHub's webhook, in scenarios with workflow jobs.
+    Receive,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 4] = [Stage::Schedule, Stage::Check, Stage::Notify, Stage::Respond];
+    pub const ALL: [Stage; 5] = [Stage::Schedule, Stage::Check, Stage::Notify, Stage::Respond, Stage::Receive];
 }
 
 /// The store that a scenario uses.
@@ -75,17 +77,17 @@ macro_rules! faults {
 }
 
 use Comes::{ByItself, InWindows};
-use Stage::{Check, Notify, Schedule};
+use Stage::{Check, Notify, Receive, Schedule};
 
 const EVERYWHERE: &[Stage] = &Stage::ALL;
 const LISTS: &str = "only a check lists runners";
-const ASKS: &str = "neither the notifier nor the answer to a command calls GitHub";
+const ASKS: &str = "only the scheduler and checks call GitHub";
 const SENDS: &str = "only the notifier sends messages";
 const STANDARD: &str = "only checks come from the standard queue";
-const QUEUED: &str = "ticks and commands do not come from a queue";
+const QUEUED: &str = "ticks, commands and deliveries do not come from a queue";
 const TICKS: &str = "only the scheduler is started by ticks";
 const POSTS: &str = "neither the notifier nor a mute sends to a queue";
-const OVERRIDES: &str = "overrides replace what is stored";
+const OVERRIDES: &str = "overrides and reports of jobs replace what is stored";
 const EVERY: &[StoreKind] = &[StoreKind::Embedded, StoreKind::Stately, StoreKind::DynamoDb];
 const SERVICES: &[StoreKind] = &[StoreKind::Stately, StoreKind::DynamoDb];
 const STATELY: &[StoreKind] = &[StoreKind::Stately];
@@ -146,9 +148,9 @@ faults! {
     /// The deletion of a handled message is lost, so it is delivered again.
     QueueRedelivers = InWindows(200), &[Check, Notify], QUEUED, EVERY;
     /// A queue refuses a message.
-    QueueRefuses = InWindows(200), &[Schedule, Check], POSTS, EVERY;
+    QueueRefuses = InWindows(200), &[Schedule, Check, Receive], POSTS, EVERY;
     /// A queue accepts a message, and its answer is lost.
-    QueueAnswerLost = InWindows(200), &[Schedule, Check], POSTS, EVERY;
+    QueueAnswerLost = InWindows(200), &[Schedule, Check, Receive], POSTS, EVERY;
     /// The scheduler is started twice for one tick.
     TickRepeats = InWindows(300), &[Schedule], TICKS, EVERY;
     /// A stage runs twice for the same subject at the same time.

@@ -3,16 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use monitor_domain::muting::Authority;
 use monitor_domain::policy::{Policy, PolicyDocument};
 use monitor_domain::target::{Target, TargetSpec};
 use monitor_domain::weekly::WEEKDAYS;
+use monitor_github::read_webhook;
 use monitor_pipeline::commands::{Asker, Command};
-use monitor_pipeline::messages::{CheckJob, StateChange};
+use monitor_pipeline::messages::{ChecksMessage, JobReport, StateChange};
 use monitor_pipeline::person::PersonId;
+use monitor_pipeline::ports::{Clock, Outgoing, Sender};
 use monitor_pipeline::stages::{
-    Check, CheckSettings, Disposition, LatestChecks, Notify, NotifySettings, QuotaEstimators, Respond, Schedule,
-    ScheduleSettings,
+    Check, CheckSettings, Disposition, KnownTargets, LatestChecks, Notify, NotifySettings, QuotaEstimators, RecordJob,
+    Respond, Schedule, ScheduleSettings,
 };
 
 use crate::faults::StoreKind;
@@ -30,6 +33,8 @@ pub const REMIND_MS: i64 = 60 * MINUTE_MS;
 /// `maxRepeats` of the policy.
 pub const REMINDERS: u32 = 2;
 
+/// How long a delivery may take to be stored: GitHub waits 10 s.
+const STORED_WITHIN_MS: i64 = 8_000;
 /// How long a person waits before repeating a command that got no answer.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -45,6 +50,8 @@ pub struct Installation {
     changes: SimulatedSender,
     /// Functions that wait for the next message, each with its connection to the store.
     warm: Mutex<Vec<Arc<SimulatedStore>>>,
+    /// The list of targets, as the reports of jobs know it.
+    known: KnownTargets,
     /// The last parsed policy, and the rules that it was parsed from.
     policy: Mutex<Option<(Rules, Policy)>>,
 }
@@ -59,6 +66,7 @@ impl Installation {
             jobs: SimulatedSender { shared: shared.clone(), fifo: false },
             changes: SimulatedSender { shared: shared.clone(), fifo: true },
             warm: Mutex::default(),
+            known: KnownTargets::default(),
             policy: Mutex::default(),
             shared,
         })
@@ -115,6 +123,10 @@ impl Installation {
         Policy::new(document, &[]).expect("the policy has no faults")
     }
 
+    async fn record(&self, store: &SimulatedStore, report: &JobReport) -> Disposition {
+        RecordJob { store, clock: &self.shared, known: &self.known }.run(report).await
+    }
+
     fn interval() -> Duration {
         Duration::from_millis(INTERVAL_MS.unsigned_abs())
     }
@@ -139,20 +151,43 @@ pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Di
 
 /// Runs the check that a message asks for.
 pub async fn check(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
-    let Ok(job) = CheckJob::from_json(&body) else {
-        return Disposition::DeadLetter { reason: body };
+    let job = match ChecksMessage::from_json(&body) {
+        Ok(ChecksMessage::Check(job)) => job,
+        Ok(ChecksMessage::Report(report)) => return this.record(&store, &report).await,
+        Err(error) => return Disposition::DeadLetter { reason: error.to_string() },
     };
     let settings = CheckSettings {
         policy: this.policy(),
         configured: this.configured(),
         interval: Installation::interval(),
-        jobs: false,
+        jobs: this.shared.lock().world.jobs.webhook.is_some(),
     };
     let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
     Check { store, source, jobs, changes, clock, settings: &settings, latest: &LatestChecks::default() }
         .run(&job)
         .await
         .disposition
+}
+
+/// Answers a delivery of the webhook: on AWS its report goes to the queue for checks, otherwise it is stored at once.
+pub async fn receive(this: Arc<Installation>, store: Arc<SimulatedStore>, body: String) -> Disposition {
+    let report = match read_webhook("workflow_job", body.as_bytes(), Clock::now(&this.shared)) {
+        Ok(Some(report)) => report,
+        Ok(None) => return Disposition::Done,
+        Err(refusal) => return Disposition::DeadLetter { reason: refusal.to_string() },
+    };
+    if this.shared.lock().world.jobs.webhook.is_some_and(|webhook| webhook.is_queued) {
+        let message = Outgoing { body: report.to_json(), ..Outgoing::default() };
+        return match this.jobs.send(vec![message]).await {
+            Ok(()) => Disposition::Done,
+            Err(error) => Disposition::Retry { after: Duration::ZERO, reason: error.to_string() },
+        };
+    }
+    let stored = std::pin::pin!(this.record(&store, &report));
+    match select(stored, std::pin::pin!(this.shared.wait(STORED_WITHIN_MS))).await {
+        Either::Left((disposition, _)) => disposition,
+        Either::Right(_) => Disposition::Retry { after: Duration::ZERO, reason: "not stored in time".to_owned() },
+    }
 }
 
 /// Runs the notifier for the subject of a message.

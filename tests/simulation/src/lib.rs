@@ -6,6 +6,7 @@ mod events;
 pub mod faults;
 pub mod installation;
 pub mod invariants;
+pub mod jobs;
 pub mod machine;
 pub mod model;
 pub mod network;

@@ -64,6 +64,10 @@ pub enum Wake {
     Late(u64),
     /// A person sends the command with this number, after this many failed attempts.
     Respond(usize, u32),
+    /// GitHub gives jobs to idle runners, and ends those whose time is over.
+    Dispatch,
+    /// GitHub sends the delivery with this number.
+    Deliver(usize),
     /// A queued message may be due.
     Pump,
 }
@@ -79,6 +83,8 @@ pub struct Machine {
     pub chance: Chance,
     /// A separate source for faults of edits, so that the rest of a seed's scenario does not depend on them.
     pub edit_chance: Chance,
+    /// The same for workflow jobs.
+    pub job_chance: Chance,
     /// The state of GitHub and Slack.
     pub world: World,
     /// The faults.
@@ -200,6 +206,7 @@ impl Shared {
             now_ms: 0,
             chance: Chance::new(seed ^ 0x5151),
             edit_chance: Chance::new(seed ^ 0xed17),
+            job_chance: Chance::new(seed ^ 0x70b5),
             world: World::new(),
             faults,
             checks: queue(Kind::Standard),

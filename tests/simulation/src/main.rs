@@ -25,6 +25,9 @@ struct Arguments {
     /// On github.com, which names the ends of versions and removes runners; with 480 hours or more of both
     #[arg(long)]
     foresight: bool,
+    /// With workflow jobs that wait for runners, and the deliveries of a webhook about them
+    #[arg(long)]
+    workflow_jobs: bool,
     /// Store to use
     #[arg(long, value_enum, default_value_t = StoreKind::Embedded)]
     store: StoreKind,
@@ -63,7 +66,8 @@ impl Arguments {
     /// The scenario of a seed.
     fn scenario(&self, seed: u64) -> Scenario {
         let scenario = Scenario::draw(seed, self.hours, self.store);
-        if self.foresight { scenario.with_foresight() } else { scenario }
+        let scenario = if self.foresight { scenario.with_foresight() } else { scenario };
+        if self.workflow_jobs { scenario.with_workflow_jobs() } else { scenario }
     }
 
     /// The seeds in the file that are for this store. A line is `4711` or `4711 stately`.

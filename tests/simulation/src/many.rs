@@ -11,7 +11,9 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use monitor_simulation::faults::{Fault, Stage, StoreKind, Struck};
-use monitor_simulation::invariants::{FORESIGHT_PROMISES, PROMISES, REMOVAL_PROMISES, Tally, Violation, examine};
+use monitor_simulation::invariants::{
+    FORESIGHT_PROMISES, JOB_PROMISES, PROMISES, REMOVAL_PROMISES, Tally, Violation, examine,
+};
 use monitor_simulation::operations::Scenario;
 use monitor_simulation::record::fingerprint;
 use monitor_simulation::simulation::play;
@@ -54,6 +56,8 @@ pub(crate) struct Sum {
     foresight: &'static [&'static str],
     /// The promises of scenarios with removals, if these are.
     removals: &'static [&'static str],
+    /// The promises of scenarios with workflow jobs, if these are.
+    jobs: &'static [&'static str],
 }
 
 /// Plays a scenario and checks every invariant. With `twice`, plays it again: the result must be the same to the byte.
@@ -138,6 +142,7 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
         scenarios_with: BTreeMap::new(),
         foresight: if arguments.foresight { &FORESIGHT_PROMISES } else { &[] },
         removals: if arguments.foresight && arguments.hours >= 480 { &REMOVAL_PROMISES } else { &[] },
+        jobs: if arguments.workflow_jobs { &JOB_PROMISES } else { &[] },
     };
     let scenario_of = |seed: &u64| arguments.scenario(*seed);
     let mut failed = None;
@@ -189,6 +194,12 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
 }
 
 impl Sum {
+    /// The stages of these scenarios.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = Stage> {
+        let has_jobs = !self.jobs.is_empty();
+        Stage::ALL.into_iter().filter(move |stage| *stage != Stage::Receive || has_jobs)
+    }
+
     fn add(&mut self, result: &Result) {
         self.played += 1;
         self.tally.add(&result.tally);
@@ -209,12 +220,13 @@ impl Sum {
             if self.scenarios_with.get(&fault).is_none_or(|scenarios| scenarios * 50 < self.played) {
                 missing.push(format!("{fault} struck in less than 2 % of the scenarios"));
             }
-            let pairs = Stage::ALL.into_iter().filter(|stage| fault.can_affect(*stage));
+            let pairs = self.stages().filter(|stage| fault.can_affect(*stage));
             for stage in pairs.filter(|stage| !self.struck.contains_key(&(fault, *stage))) {
                 missing.push(format!("{fault} never struck {stage:?}"));
             }
         }
-        let always = PROMISES.iter().chain(self.foresight).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
+        let always =
+            PROMISES.iter().chain(self.foresight).chain(self.jobs).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
         let promises = always.chain(self.removals.iter().filter(|_| self.played >= ENOUGH_FOR_REMOVALS));
         for promise in promises.filter(|promise| !self.tally.promises.contains_key(*promise)) {
             missing.push(format!("no scenario tested the promise: {promise}"));

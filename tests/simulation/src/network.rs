@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_domain::jobs::{JobAnswer, JobId};
 use monitor_domain::observation::{CredentialReport, Failure, Fault as Trouble, Lookup, PageTag};
 use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::subject::CredentialId;
@@ -10,7 +11,8 @@ use monitor_domain::versions::{VersionEnd, VersionRecord};
 use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender, VersionAnswer};
 
 use crate::faults::{Fault, Stage};
-use crate::machine::{Shared, timestamp};
+use crate::jobs::{self, AskedJob, View};
+use crate::machine::{Machine, Shared, timestamp};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::world::{Answered, AskedVersion, SimulatedCheck, World, observed};
 
@@ -75,10 +77,21 @@ impl SimulatedGitHub {
 
     /// Notes that the running check has its answer now, to the list request or to one that followed from it.
     fn has_answer(&self, place: usize) {
-        let mut machine = self.0.lock();
-        let (now_ms, task) = (machine.now_ms, machine.current.0);
-        let of_task = machine.world.checks[place].iter_mut().rfind(|check| check.task == task);
+        self.0.lock().has_answer(place);
+    }
+}
+
+impl Machine {
+    /// Notes that the running check has an answer that it waited for.
+    fn has_answer(&mut self, place: usize) {
+        let (now_ms, task) = (self.now_ms, self.current.0);
+        let of_task = self.world.checks[place].iter_mut().rfind(|check| check.task == task);
         of_task.into_iter().for_each(|check| check.until_ms = now_ms);
+    }
+
+    /// The same for an answer about jobs, which the check of any target may have waited for, except for `but`.
+    pub(crate) fn has_answer_about_jobs(&mut self, but: Option<usize>) {
+        (0..TARGETS.len()).filter(|place| Some(*place) != but).for_each(|place| self.has_answer(place));
     }
 }
 
@@ -128,6 +141,9 @@ impl RunnerSource for SimulatedGitHub {
                 }
             }
             let answered = World::list_of(&runners, slipped.as_deref());
+            if machine.world.jobs.webhook.is_some() {
+                machine.world.jobs.views.push(View { place, at_ms, runners: runners.clone() });
+            }
             (machine.world.pages(runners, known), answered)
         };
         self.log(place, at_ms, answered);
@@ -170,6 +186,30 @@ impl RunnerSource for SimulatedGitHub {
             None => VersionEnd::Unlisted,
         };
         Ok(VersionAnswer { end, tag: None })
+    }
+
+    async fn job(&self, repository: &Target, id: JobId) -> Result<JobAnswer, Failure> {
+        let answered = self.request(place_of(repository.as_str())).await;
+        let mut machine = self.0.lock();
+        machine.has_answer_about_jobs(None);
+        let (at_ms, task, jobs) = (machine.now_ms, machine.current.0, &mut machine.world.jobs);
+        let Some(job) = jobs.number_of(id.0) else { return Ok(JobAnswer::Ended) };
+        let is_forbidden = jobs.forbidden_until_ms > at_ms;
+        let forbidden = || Failure::new(Trouble::Forbidden, "the credential needs Actions: read");
+        let answered = match answered {
+            // The client then finds that the credential does not see the repository.
+            Err(failure) if failure.fault == Trouble::NotFound => Err(forbidden()),
+            Ok(()) if is_forbidden => Err(forbidden()),
+            answered => answered,
+        };
+        let noted = match &answered {
+            Ok(()) => jobs::Answered::Progress(jobs.all[job].progress(at_ms)),
+            Err(failure) if failure.fault == Trouble::Forbidden => jobs::Answered::Forbidden,
+            Err(_) => jobs::Answered::Failed,
+        };
+        jobs.asked.push(AskedJob { at_ms, task, job, answered: noted });
+        answered?;
+        Ok(jobs.all[job].answer(at_ms).unwrap_or(JobAnswer::Ended))
     }
 
     async fn repositories_of(&self, _: &str) -> Result<Vec<Target>, Failure> {

@@ -5,6 +5,7 @@ use std::fmt;
 use monitor_fakes::Chance;
 
 use crate::faults::{Fault, Stage, StoreKind, Window};
+use crate::jobs::{Asked, Webhook};
 
 /// A minute in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
@@ -75,6 +76,12 @@ pub enum What {
     Incident { for_ms: i64 },
     /// A runner goes offline for good. GitHub removes it 14 days later, unless it is online in between.
     Abandon { target: usize, runner: String },
+    /// Jobs of one workflow ask for a runner.
+    Job(Asked),
+    /// Every delivery of the webhook is lost for a while; with `but_queued` not those about jobs that begin to wait.
+    DeliveriesLost { but_queued: bool, for_ms: i64 },
+    /// GitHub refuses to answer about single jobs for a while.
+    JobsForbidden { for_ms: i64 },
     /// A person acknowledges all notified open outages of the first target, from this one on, that has any.
     Acknowledge { target: usize },
 }
@@ -155,6 +162,12 @@ impl fmt::Display for Operation {
                 write!(f, "{runner} of {} has version {}", name(target), VERSIONS[*version])
             }
             What::Abandon { target, runner } => write!(f, "{runner} of {} goes offline for good", name(target)),
+            What::Job(asked) => write!(f, "{asked}"),
+            What::DeliveriesLost { but_queued, for_ms } => {
+                let which = if *but_queued { "except those of waiting jobs " } else { "" };
+                write!(f, "deliveries are lost {which}for {} min", minutes(for_ms))
+            }
+            What::JobsForbidden { for_ms } => write!(f, "GitHub answers about no job for {} min", minutes(for_ms)),
             What::Incident { for_ms } => write!(f, "GitHub reports every runner offline for {} min", minutes(for_ms)),
             What::Acknowledge { target } => {
                 write!(
@@ -195,6 +208,8 @@ pub struct Scenario {
     pub version_ends: Option<VersionEnds>,
     /// When the policy's weekly report is due: hours after the start of the scenario, modulo a week.
     pub report: Option<i64>,
+    /// The webhook for workflow jobs; `None` if jobs are not monitored.
+    pub webhook: Option<Webhook>,
 }
 
 /// The calm time at the end of a scenario: no fault, and no new event.
@@ -240,7 +255,18 @@ impl Scenario {
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
-        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None, report: None }
+        Self {
+            seed,
+            hours,
+            store,
+            is_bot,
+            operations,
+            windows,
+            crashes: Vec::new(),
+            version_ends: None,
+            report: None,
+            webhook: None,
+        }
     }
 
     /// The same scenario on github.com: with versions that end or change, runners that update themselves, and, if it is
@@ -315,6 +341,7 @@ impl Scenario {
             crashes: Vec::new(),
             version_ends: None,
             report: None,
+            webhook: None,
         }
     }
 }
@@ -430,7 +457,7 @@ fn draw_notifier_down(chance: &mut Chance, operations: &mut Vec<Operation>, busy
 }
 
 /// A random duration of at least `least` minutes and less than `least + most`, in whole seconds.
-fn minutes(least: i64, most: u64, chance: &mut Chance) -> i64 {
+pub(crate) fn minutes(least: i64, most: u64, chance: &mut Chance) -> i64 {
     least * MINUTE_MS + i64::try_from(chance.below(most * 60)).unwrap_or(0) * 1_000
 }
 

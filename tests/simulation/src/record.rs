@@ -119,12 +119,14 @@ pub fn sides(notification: &Notification) -> Vec<(&Outage, Side)> {
     for item in &notification.items {
         match item {
             NotificationItem::Offline { outages }
+            | NotificationItem::JobsWaiting { queues: outages }
             | NotificationItem::MonitoringStarts { outages }
             | NotificationItem::MuteEnded { outages } => {
                 sides.extend(outages.iter().map(|outage| (outage, Side::Began)));
             }
             NotificationItem::Recovered { outages }
             | NotificationItem::Removed { outages }
+            | NotificationItem::JobsTaken { queues: outages }
             | NotificationItem::NoLongerMonitored { outages, .. } => {
                 sides.extend(outages.iter().map(|outage| (outage, Side::Ended)));
             }
@@ -141,6 +143,7 @@ pub fn sides(notification: &Notification) -> Vec<(&Outage, Side)> {
 pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
     notification.items.iter().flat_map(|item| match item {
         NotificationItem::Offline { outages }
+        | NotificationItem::JobsWaiting { queues: outages }
         | NotificationItem::MonitoringStarts { outages }
         | NotificationItem::MuteEnded { outages } => &outages[..],
         _ => &[],
@@ -149,10 +152,12 @@ pub fn openings(notification: &Notification) -> impl Iterator<Item = &Outage> {
 
 /// The outages that a notification is a reminder of.
 pub fn reminded(notification: &Notification) -> impl Iterator<Item = &Outage> {
-    notification
-        .items
-        .iter()
-        .flat_map(|item| if let NotificationItem::StillOffline { outages, .. } = item { &outages[..] } else { &[] })
+    notification.items.iter().flat_map(|item| match item {
+        NotificationItem::StillOffline { outages, .. } | NotificationItem::JobsStillWaiting { queues: outages, .. } => {
+            &outages[..]
+        }
+        _ => &[],
+    })
 }
 
 /// The outages of runners that a notification says GitHub will soon remove.
@@ -226,6 +231,9 @@ pub fn fingerprint(played: &Played) -> anyhow::Result<u64> {
         }
         add(format!("{:?} {:?} {:?}", record.outages, record.claims, record.endings));
         add(format!("{:?}", changes_of(played, subject)?));
+        if let Some(target) = target.filter(|_| played.world.jobs.webhook.is_some()) {
+            add(format!("{:?}", played.stored.list(&Query::Jobs { target: target.id().clone() })?));
+        }
     }
     add(format!("{:?} {:?} {:?}", played.world.taken, played.struck, played.depths));
     Ok(digest)

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use monitor_embedded::queue::Depth;
 use monitor_pipeline::commands::Command;
-use monitor_pipeline::messages::{CheckJob, StateChange};
-use monitor_pipeline::ports::Delivery;
+use monitor_pipeline::messages::{ChecksMessage, StateChange};
+use monitor_pipeline::ports::Delivery as Received;
 use monitor_pipeline::stages::Disposition;
 
 use crate::faults::{Fault, Faults, Stage, Struck};
-use crate::installation::{INTERVAL_MS, Installation, check, notify, respond, schedule};
+use crate::installation::{INTERVAL_MS, Installation, check, notify, receive, respond, schedule};
+use crate::jobs::{Delivery, FIRST_DISPATCH_MS};
 use crate::machine::{Shared, Wake, day_and_hour};
 use crate::operations::{HOUR_MS, MINUTE_MS, Scenario};
 use crate::store::{SimulatedStore, Stored};
@@ -61,6 +62,15 @@ pub struct Played {
     /// The number of awaits up to a quarter of an hour before the end: the message of an ended stage is delivered again
     /// after some minutes.
     pub awaits: u64,
+}
+
+/// What a message on the queue for checks is about.
+fn subject_of(body: &str) -> String {
+    match ChecksMessage::from_json(body) {
+        Ok(ChecksMessage::Check(job)) => job.target.to_string(),
+        Ok(ChecksMessage::Report(report)) => format!("job {}", report.job.id.0),
+        Err(_) => String::new(),
+    }
 }
 
 /// Plays a scenario to its end.
@@ -118,6 +128,10 @@ impl Player<'_> {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
             machine.world.set_version_ends(self.scenario.version_ends.clone());
+            if self.scenario.webhook.is_some() {
+                machine.world.set_webhook(self.scenario.webhook);
+                machine.at(FIRST_DISPATCH_MS, Wake::Dispatch);
+            }
             if let Some(hours) = self.scenario.report {
                 let rules = Rules { report: Some(day_and_hour(hours)), ..machine.world.rules };
                 machine.world.set_rules(0, rules);
@@ -141,6 +155,8 @@ impl Player<'_> {
                 Wake::Toggle(target) => self.world(|world, now_ms| world.toggle(now_ms, target)),
                 Wake::Unhide => self.world(|world, now_ms| world.note_listed(now_ms)),
                 Wake::Respond(number, tries) => self.start_answer(number, tries),
+                Wake::Dispatch => self.installation.shared.lock().dispatch(),
+                Wake::Deliver(number) => self.deliver(number),
                 Wake::Task(task) => self.go_on(task),
                 Wake::Late(number) => {
                     let late = self.installation.shared.lock().take_late(number);
@@ -219,6 +235,19 @@ impl Player<'_> {
         }
     }
 
+    /// Delivers a report of the webhook. GitHub never repeats one, whatever the answer.
+    fn deliver(&mut self, number: usize) {
+        let delivery = {
+            let machine = self.installation.shared.lock();
+            let is_last = machine.now_ms > self.end_ms - MINUTE_MS;
+            machine.world.jobs.deliveries.get(number).filter(|_| !is_last).cloned()
+        };
+        let Some(Delivery { job, body, .. }) = delivery.filter(|_| !self.is_down()) else { return };
+        let store = self.installation.start();
+        let future = Box::pin(receive(self.installation.clone(), store.clone(), body));
+        self.start(future, Stage::Receive, (format!("job {job}"), number.to_string()), store, 0);
+    }
+
     /// Starts a stage for each message that is due.
     fn pump(&mut self) {
         if self.is_down() {
@@ -249,10 +278,10 @@ impl Player<'_> {
                 }
                 deliveries
             };
-            for Delivery { body, receipt, receive_count, .. } in deliveries {
+            for Received { body, receipt, receive_count, .. } in deliveries {
                 let (installation, store) = (self.installation.clone(), self.installation.start());
                 if stage == Stage::Check {
-                    let subject = CheckJob::from_json(&body).map(|job| job.target.to_string()).unwrap_or_default();
+                    let subject = subject_of(&body);
                     let future = Box::pin(check(installation, store.clone(), body));
                     self.start(future, stage, (subject, receipt), store, 0);
                 } else {
@@ -362,6 +391,12 @@ impl Player<'_> {
                 // A person who gets no answer tries again.
                 if let (false, true, Ok(number)) = (is_done, tries < ASK_RETRIES, receipt.parse()) {
                     machine.at(now_ms + MINUTE_MS, Wake::Respond(number, tries + 1));
+                }
+                return;
+            }
+            Stage::Receive => {
+                if let (true, Ok(number)) = (is_done, receipt.parse()) {
+                    machine.world.jobs.accepted.push((now_ms, number));
                 }
                 return;
             }

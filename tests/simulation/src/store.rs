@@ -20,6 +20,7 @@ use monitor_stately_server::State;
 use crate::dynamodb::{self, Rows, SimulatedTable};
 use crate::faults::{Fault, StoreKind};
 use crate::machine::{Shared, timestamp};
+use crate::network::place_of;
 use crate::stately::{self, Connection};
 use crate::world::Noted;
 
@@ -134,6 +135,14 @@ impl SimulatedStore {
         shared
     }
 
+    /// Notes that a check had an answer about jobs: reading and storing them is part of it, as requests to GitHub are.
+    fn had_jobs(&self, is_about_jobs: bool, but: Option<usize>) {
+        let mut machine = self.shared().lock();
+        if is_about_jobs && machine.world.jobs.webhook.is_some() {
+            machine.has_answer_about_jobs(but);
+        }
+    }
+
     fn note(&self, puts: &[Put], outcome: PutOutcome) {
         let mut machine = self.shared().lock();
         for put in puts {
@@ -203,8 +212,8 @@ fn delete_now(store: &EmbeddedStore, shared: &Shared, keys: &[Key]) -> Result<()
     Ok(())
 }
 
-impl Store for SimulatedStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+impl SimulatedStore {
+    async fn put_any(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
         match self {
             Self::Embedded(store, shared) => {
                 request(shared).await?;
@@ -234,20 +243,7 @@ impl Store for SimulatedStore {
         }
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
-        match self {
-            Self::Embedded(store, shared) => {
-                request(shared).await?;
-                let items = store.get(keys).await?;
-                answer(shared).await?;
-                Ok(items)
-            }
-            Self::Stately(store, _) => store.get(keys).await,
-            Self::DynamoDb(store, _) => store.get(keys).await,
-        }
-    }
-
-    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+    async fn list_any(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         match self {
             Self::Embedded(store, shared) => {
                 request(shared).await?;
@@ -260,7 +256,7 @@ impl Store for SimulatedStore {
         }
     }
 
-    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+    async fn delete_any(&self, keys: &[Key]) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store, shared) => {
                 request(shared).await?;
@@ -282,6 +278,44 @@ impl Store for SimulatedStore {
                 store.delete(keys).await
             }
         }
+    }
+}
+
+impl Store for SimulatedStore {
+    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        // The end of a job is marked.
+        let is_about_jobs =
+            puts.iter().all(|put| matches!(put.item, Item::Job(_) | Item::Marker(_)) && !put.must_not_exist);
+        let outcome = self.put_any(puts).await;
+        self.had_jobs(is_about_jobs, None);
+        outcome
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        match self {
+            Self::Embedded(store, shared) => {
+                request(shared).await?;
+                let items = store.get(keys).await?;
+                answer(shared).await?;
+                Ok(items)
+            }
+            Self::Stately(store, _) => store.get(keys).await,
+            Self::DynamoDb(store, _) => store.get(keys).await,
+        }
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
+        let items = self.list_any(query).await;
+        // A check of a repository reads the runners of its organization.
+        let other = if let Query::Fleet(target) = query { place_of(target.as_str()) } else { None };
+        self.had_jobs(other.is_some() || matches!(query, Query::Jobs { .. }), other);
+        items
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        let deleted = self.delete_any(keys).await;
+        self.had_jobs(keys.iter().all(|key| matches!(key, Key::Job(..))), None);
+        deleted
     }
 
     /// Small, so that decisions are split.

@@ -2,7 +2,7 @@
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
-use monitor_simulation::faults::{Fault, Stage};
+use monitor_simulation::faults::Fault;
 use monitor_simulation::invariants::{Violation, moment};
 use monitor_simulation::machine::scenario_ms;
 use monitor_simulation::operations::{MINUTE_MS, Scenario, TARGETS};
@@ -44,6 +44,7 @@ pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
             println!("  {:>3} checked {checked}, decided {decided}: {:?}", change.revision.0, change.events);
         }
     }
+    jobs(played);
     println!("\nattempts:");
     for name in TARGETS {
         let target: Target = name.parse()?;
@@ -65,6 +66,32 @@ pub(crate) fn changes(played: &Played) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints the jobs, what was asked about each, and what was stored of it.
+fn jobs(played: &Played) {
+    let jobs = &played.world.jobs;
+    if jobs.webhook.is_none() {
+        return;
+    }
+    println!("\njobs:");
+    for (number, job) in jobs.all.iter().enumerate() {
+        let [released, taken, ended] = [job.released_ms, job.taken_ms, job.ended_ms].map(|at_ms| at_ms.map(moment));
+        println!("  {} for {:?}, created {}", job.id, job.labels(), moment(job.created_ms));
+        println!("    released {released:?}, taken {taken:?}, ended {ended:?}");
+        for (at_ms, delivery) in jobs.accepted.iter().map(|(at_ms, number)| (*at_ms, &jobs.deliveries[*number])) {
+            if delivery.job == number {
+                println!("    {} accepted {:?}", moment(at_ms), delivery.action);
+            }
+        }
+        for (at_ms, item) in jobs.stored.iter().filter(|(_, item)| item.job.id.0 == job.id) {
+            let queued = moment(scenario_ms(item.job.queued_at));
+            println!("    {} stored at {} {:?}, queued {queued}", moment(*at_ms), item.target, item.job.state);
+        }
+        for asked in jobs.asked.iter().filter(|asked| asked.job == number) {
+            println!("    {} asked: {:?}", moment(asked.at_ms), asked.answered);
+        }
+    }
+}
+
 /// Prints the sum of several scenarios.
 pub(crate) fn sum(sum: &Sum) {
     println!("outages {} · repeated messages {}", sum.tally.outages, sum.tally.repeats);
@@ -74,14 +101,13 @@ pub(crate) fn sum(sum: &Sum) {
     };
     println!("notification items: {}", list(&sum.tally.items));
     println!("promises tested and kept: {}", list(&sum.tally.promises));
-    println!(
-        "\n{:<17} {:>9} {:>10} {:>10} {:>10} {:>10}",
-        "fault", "scenarios", "schedule", "check", "notify", "respond"
-    );
+    print!("\n{:<17} {:>9}", "fault", "scenarios");
+    sum.stages().for_each(|stage| print!(" {:>10}", format!("{stage:?}").to_lowercase()));
+    println!();
     for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(sum.store)) {
         let scenarios = sum.scenarios_with.get(&fault).copied().unwrap_or_default();
         print!("{fault:<17} {:>7.1} %", scenarios as f64 * 100.0 / sum.played.max(1) as f64);
-        for stage in Stage::ALL {
+        for stage in sum.stages() {
             if fault.can_affect(stage) {
                 print!(" {:>10}", sum.struck.get(&(fault, stage)).copied().unwrap_or_default());
             } else {

@@ -9,10 +9,11 @@ use monitor_domain::runner::{RunnerId, Status};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::TargetId;
-use monitor_pipeline::items::{Acknowledgement, Item, Mute as ItemMute};
+use monitor_pipeline::items::{Acknowledgement, Item, JobItem, Mute as ItemMute};
 use monitor_pipeline::keys::{Key, Put};
 
 use crate::installation::INTERVAL_MS;
+use crate::jobs::{Jobs, RARE_LABEL, Webhook};
 use crate::machine::scenario_ms;
 use crate::network::place_of;
 use crate::operations::{FOUND, KEPT_MS, MINUTE_MS, TARGETS, VERSIONS, VersionEnds};
@@ -42,6 +43,8 @@ pub struct TrueRunner {
     pub ephemeral: bool,
     /// Its version.
     pub version: &'static str,
+    /// Its labels.
+    pub labels: Vec<&'static str>,
 }
 
 /// The version of a name's registration at a target, from a time on.
@@ -211,6 +214,8 @@ pub enum Noted {
     Acknowledged(Acknowledgement),
     /// A removed mute.
     Unmuted(u64),
+    /// A workflow job.
+    Job(Box<JobItem>),
 }
 
 impl Noted {
@@ -221,6 +226,7 @@ impl Noted {
             Item::Outage(item) => Some(Self::Outage(item.target.clone(), Box::new(item.outage.clone()))),
             Item::Mute(mute) => Some(Self::Muted(mute.clone())),
             Item::Acknowledgement(item) => Some(Self::Acknowledged(item.clone())),
+            Item::Job(item) => Some(Self::Job(Box::new(item.clone()))),
             _ => None,
         };
         puts.iter().filter_map(noted).collect()
@@ -290,6 +296,8 @@ pub struct World {
     pub versions: BTreeMap<(usize, String), Vec<TrueVersion>>,
     /// Every question about a version, in order.
     pub asked_versions: Vec<AskedVersion>,
+    /// The workflow jobs.
+    pub jobs: Jobs,
     /// The runners that GitHub removed, and when.
     pub expired: Vec<(usize, String, i64)>,
     /// When each registration that no longer exists was removed.
@@ -366,7 +374,24 @@ impl World {
         self.note(now_ms, target, &name, Truth::Online);
         let version = self.version_of_new(id);
         self.note_version(now_ms, target, &name, Some(id), version);
-        self.runners[target].push(TrueRunner { id, name, online: true, busy: ephemeral, ephemeral, version });
+        let labels = self.labels_of(&name);
+        self.runners[target].push(TrueRunner { id, name, online: true, busy: ephemeral, ephemeral, version, labels });
+    }
+
+    fn labels_of(&self, name: &str) -> Vec<&'static str> {
+        let is_rare = self.jobs.webhook.is_some() && ["runner-1", "runner-2"].contains(&name);
+        let own = bit_of(name).map(|_| POOL_LABEL).into_iter().chain(is_rare.then_some(RARE_LABEL));
+        std::iter::once("self-hosted").chain(own).collect()
+    }
+
+    /// Makes GitHub report jobs, and gives some runners a label of their own.
+    pub fn set_webhook(&mut self, webhook: Option<Webhook>) {
+        self.jobs.webhook = webhook;
+        for target in 0..TARGETS.len() {
+            for index in 0..self.runners[target].len() {
+                self.runners[target][index].labels = self.labels_of(&self.runners[target][index].name);
+            }
+        }
     }
 
     fn version_of_new(&self, id: u64) -> &'static str {
@@ -514,6 +539,7 @@ impl World {
                     self.mutes.push(Mute { number, target, runner, from_ms: now_ms, until_ms, ended_ms: None });
                 }
                 Noted::Unmuted(number) => self.end_mute(number, now_ms),
+                Noted::Job(item) => self.jobs.stored.push((now_ms, *item)),
                 Noted::Acknowledged(item) => {
                     let key = (item.target, item.runner_id, item.outage_id);
                     self.acknowledged_ms.entry(key).or_insert(now_ms);
@@ -599,10 +625,6 @@ pub fn observed(runner: &TrueRunner) -> ObservedRunner {
         ephemeral: runner.ephemeral,
         group_id: None,
         version: Some(runner.version.to_owned()),
-        labels: if bit_of(&runner.name).is_some() {
-            vec!["self-hosted".to_owned(), POOL_LABEL.to_owned()]
-        } else {
-            vec!["self-hosted".to_owned()]
-        },
+        labels: runner.labels.iter().map(|label| (*label).to_owned()).collect(),
     }
 }

@@ -2,16 +2,20 @@
 
 use super::Reconciliation;
 use super::evaluation::Evaluation;
+use crate::jobs::Job;
 use crate::queues::{JobsSeen, waiting_queues};
 use crate::runner::Runner;
 
 impl Reconciliation<'_> {
     /// Evaluates every queue with an overdue job, and ends the others.
     pub(super) fn evaluate_queues(&mut self) {
+        // Without an answer about its jobs a queue stays as it is.
+        let mut unanswered = Vec::new();
         let waiting = match self.context.jobs {
             JobsSeen::Unknown => return,
             JobsSeen::Off => Vec::new(),
-            JobsSeen::Seen { jobs, confirmed, elsewhere, is_unconfirmed } => {
+            JobsSeen::Seen { jobs, confirmed, unanswered: ids, elsewhere, is_unconfirmed } => {
+                unanswered.extend(jobs.iter().filter(|job| ids.contains(&job.id)).map(Job::queue_id));
                 let runners: Vec<&Runner> = self.runners_after().chain(elsewhere).collect();
                 let mut waiting = waiting_queues(jobs, confirmed, &runners, self.context.at);
                 waiting.iter_mut().for_each(|queue| queue.waiting.is_unconfirmed = *is_unconfirmed);
@@ -28,7 +32,9 @@ impl Reconciliation<'_> {
             evaluation.on_waiting(queue);
             queues.push(evaluation);
         }
-        for known in self.fleet.queues.iter().filter(|known| !waiting.iter().any(|queue| queue.id() == known.id)) {
+        let is_settled =
+            |known: &&Runner| !unanswered.contains(&known.id) && !waiting.iter().any(|queue| queue.id() == known.id);
+        for known in self.fleet.queues.iter().filter(is_settled) {
             let mut evaluation = Evaluation::new(known, &self.context);
             match self.context.jobs {
                 JobsSeen::Off => evaluation.retire_pool(),

@@ -23,7 +23,7 @@ use crate::ports::{Clock, RunnerSource, Store, StoreError};
 use crate::records;
 use crate::stages::{Disposition, RETRY_AFTER};
 
-/// How many overdue jobs of a target GitHub is asked about in one check, the oldest first.
+/// How many overdue jobs of a target GitHub is asked about in one check.
 const ASKED_WHEN_OVERDUE: usize = 20;
 /// How many running jobs of a target GitHub is asked about in one check. The report of their end may be lost.
 const ASKED_WHILE_RUNNING: usize = 10;
@@ -249,12 +249,16 @@ pub(super) async fn jobs_seen(
     };
     let now = clock.now();
     let waiting = overdue(&jobs, now, |labels| policy.queue_threshold(labels));
+    let mut unanswered: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
     let is_any = !waiting.is_empty();
     let running = jobs.iter().filter(|job| is_asked_while_running(job, now)).take(ASKED_WHILE_RUNNING);
     let asked: Vec<Job> = waiting.into_iter().take(ASKED_WHEN_OVERDUE).chain(running).cloned().collect();
     let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
     for job in asked {
         let answer = source.job(&job.repository, job.id).await;
+        if !matches!(&answer, Err(failure) if failure.fault != Fault::Forbidden) {
+            unanswered.retain(|id| *id != job.id);
+        }
         let settled = match answer {
             Ok(JobAnswer::Ended) => {
                 jobs.retain(|known| known.id != job.id);
@@ -262,8 +266,11 @@ pub(super) async fn jobs_seen(
             }
             Ok(JobAnswer::Open(answer)) => {
                 let workflow = answer.workflow.or_else(|| job.workflow.clone());
-                let answer = Job { workflow, queued_at: job.queued_at, ..answer };
-                if answer.state == JobState::Queued {
+                // A runner could take it only from now on.
+                let is_released = job.state == JobState::Held && answer.state == JobState::Queued;
+                let queued_at = if is_released { now } else { job.queued_at };
+                let answer = Job { workflow, queued_at, ..answer };
+                if answer.state == JobState::Queued && !is_released {
                     confirmed.push(job.id);
                 }
                 let is_changed = answer.state != job.state || answer.runner != job.runner;
@@ -293,16 +300,14 @@ pub(super) async fn jobs_seen(
         warn!(target_id = %target, refusal, "GitHub does not say whether jobs still wait; the credential needs Actions: read");
     }
     let elsewhere = if is_any { runners_elsewhere(store, target).await } else { Vec::new() };
-    JobsSeen::Seen { jobs, confirmed, elsewhere, is_unconfirmed: refusal.is_some() }
+    JobsSeen::Seen { jobs, confirmed, unanswered, elsewhere, is_unconfirmed: refusal.is_some() }
 }
 
-/// Whether a running job is asked about in this check: each about once an hour, not all in the same check.
+/// Whether a job that no longer waits is asked about in this check: each about once an hour, not all in the same check.
 fn is_asked_while_running(job: &Job, now: Timestamp) -> bool {
     let window = now.epoch_secs().div_euclid(RUNNING_WINDOW.as_secs().cast_signed()).unsigned_abs();
     let since = job.started_at.unwrap_or(job.queued_at);
-    job.state != JobState::Queued
-        && now.since(since) >= RUNNING_WINDOW
-        && job.id.0 % RUNNING_WINDOWS == window % RUNNING_WINDOWS
+    !job.is_waiting(now) && now.since(since) >= RUNNING_WINDOW && job.id.0 % RUNNING_WINDOWS == window % RUNNING_WINDOWS
 }
 
 /// The runners of a repository's organization, which may serve its jobs.

@@ -39,8 +39,8 @@ impl Examination<'_> {
         let mut by_runner: BTreeMap<u64, Vec<&Outage>> = BTreeMap::new();
         for outage in &record.outages {
             by_runner.entry(outage.runner_id.0).or_default().push(outage);
-            if outage.pool.is_some() {
-                // `pools` compares it.
+            if !outage.is_of_runner() {
+                // `pools` and `jobs` compare it.
                 continue;
             }
             let from_ms = scenario_ms(outage.started_at) - STALE_MS - MINUTE_MS;
@@ -67,7 +67,9 @@ impl Examination<'_> {
         for outages in by_runner.values_mut() {
             outages.sort_by_key(|outage| outage.id);
             for pair in outages.windows(2) {
-                if pair[0].resolved_at.is_none_or(|end| end > pair[1].started_at) {
+                // Jobs may already wait, not for too long, when those before are taken: a queue is open since it is confirmed.
+                let next = if pair[1].waiting.is_some() { pair[1].confirmed_at } else { pair[1].started_at };
+                if pair[0].resolved_at.is_none_or(|end| end > next) {
                     let what = format!("{}: {:?} and {:?}", record.subject, pair[0], pair[1]);
                     self.found("at most one open outage per runner", what);
                 }

@@ -4,6 +4,7 @@ mod availability;
 mod evidence;
 mod foresight;
 mod incidents;
+mod jobs;
 mod messages;
 mod overrides;
 mod pools;
@@ -15,6 +16,7 @@ mod threads;
 mod weekly;
 
 pub use foresight::{FORESIGHT_PROMISES, REMOVAL_PROMISES};
+pub use jobs::JOB_PROMISES;
 pub use promises::PROMISES;
 
 use std::collections::BTreeMap;
@@ -78,6 +80,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     let of_credential = changes_of(played, Subject::Credential(CredentialId::token()))?;
     let model = Model::new(scenario, &played.world, played.end_ms);
     let mut examination = Examination { played, model, found: Vec::new(), tally: Tally::default() };
+    let known_jobs = examination.model.known_jobs();
     for record in &records {
         examination.messages(record);
     }
@@ -92,6 +95,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
         examination.silences(place, record, &changes);
         examination.pools(place, record);
         examination.foresight(place, record, &changes, &of_credential);
+        examination.jobs(place, record, &changes, &known_jobs);
         examination.availability(place, &TARGETS[place].parse()?)?;
     }
     examination.states_of_the_list(&records[TARGETS.len() + 1]);
@@ -102,6 +106,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     examination.edits();
     examination.waits(&records);
     examination.promises(&records);
+    examination.stored_jobs(&known_jobs)?;
     examination.queues_are_at_rest();
     for item in played.world.taken.iter().flat_map(|taken| &taken.notification.items) {
         *examination.tally.items.entry(kind_of(item)).or_default() += 1;

@@ -58,10 +58,11 @@ impl Examination<'_> {
                         }
                         let is_unhealthy = self.is_unhealthy(place, &outage.runner_name, checked_ms);
                         let fault = (UNMUTED, "it was not muted, or not open");
-                        // A runner that is gone by then ends its outage with the same check.
+                        // A runner that is gone by then ends its outage with the same check, and so does a queue.
                         let is_removed = change.events.iter().any(|event| {
                             let Event::OutageClosed { outage: ended } = event else { return false };
-                            key_of(ended) == key_of(outage) && ended.ending == Some(Ending::Removed)
+                            key_of(ended) == key_of(outage)
+                                && (ended.ending == Some(Ending::Removed) || ended.waiting.is_some())
                         });
                         let fault = (!(was_muted && (is_unhealthy || is_removed))).then_some(fault);
                         self.muted_state(place, &outage.runner_name, at, outage.visibility).or(fault)
@@ -95,7 +96,8 @@ impl Examination<'_> {
             return self.model.lists_too_few(place, at_ms);
         }
         let readings = self.model.readings(place, name, at_ms, at_ms);
-        readings.iter().any(|(_, reading)| matches!(reading, Reading::Unhealthy | Reading::Slipped))
+        self.was_confirmed(place, name, at_ms)
+            || readings.iter().any(|(_, reading)| matches!(reading, Reading::Unhealthy | Reading::Slipped))
     }
 
     /// What is wrong if a decision did not apply the mutes.

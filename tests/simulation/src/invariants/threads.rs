@@ -32,6 +32,8 @@ fn is_follow_up(notification: &Notification) -> bool {
         NotificationItem::Recovered { .. }
         | NotificationItem::Removed { .. }
         | NotificationItem::RemovalNear { .. }
+        | NotificationItem::JobsTaken { .. }
+        | NotificationItem::JobsStillWaiting { .. }
         | NotificationItem::StillOffline { .. } => true,
         // Without an outage that ends with it, it is about the target alone.
         NotificationItem::NoLongerMonitored { outages, .. } => !outages.is_empty(),

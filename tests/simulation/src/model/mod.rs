@@ -5,6 +5,7 @@ mod absences;
 mod availability;
 mod checks;
 mod incidents;
+mod jobs;
 mod overrides;
 mod pools;
 mod unseen;
@@ -14,12 +15,13 @@ mod weekly;
 pub use absences::Absence;
 pub use checks::{Reading, count_apart};
 pub use incidents::FEWEST_LOST;
+pub use jobs::{Known, THRESHOLD_MS};
 pub use overrides::{Decided, Silence};
 pub use unseen::{Listed, Unseen};
 pub use versions::{REMOVAL_STAGES, STAGES};
 
 use crate::faults::{Stage, Window};
-use crate::operations::{MINUTE_MS, Scenario, TARGETS, What};
+use crate::operations::{MINUTE_MS, Operation, Scenario, TARGETS, What};
 use crate::world::{RUNNERS, Rules, Truth, World};
 
 /// The time between two ticks.
@@ -103,6 +105,11 @@ impl<'a> Model<'a> {
             disturb(Some(place), Source::Unlisted, from_ms, until_ms);
         }
         Self { scenario, world, end_ms, disturbances }
+    }
+
+    /// The events of the scenario.
+    pub fn operations(&self) -> &[Operation] {
+        &self.scenario.operations
     }
 
     /// When a state that lasted from `at_ms` to `limit_ms` must have had its effect. `bound` is the time of the effect

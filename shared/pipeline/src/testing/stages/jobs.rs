@@ -336,6 +336,63 @@ pub(super) async fn jobs_that_are_polled_are_notified_without_any_report<S: Stor
     assert!(record.polled.is_empty(), "it is no longer polled");
 }
 
+pub(super) async fn a_queue_stays_as_it_is_while_github_does_not_answer_about_its_jobs<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let job = this.queue(1).await;
+    assert_eq!(this.check_after(11).await.len(), 1);
+    this.source.set_job(job.id, Err(Failure::new(Fault::Service, "GitHub does not answer")));
+    assert_eq!(this.check_after(5).await, [], "it may still wait");
+    this.source.set_job(job.id, Ok(JobAnswer::Ended));
+    let notified = this.check_after(5).await;
+    assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
+}
+
+pub(super) async fn a_long_queue_does_not_hide_another<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    for id in 1..=25 {
+        this.queue(id).await;
+    }
+    this.clock.advance(Duration::from_secs(1));
+    let other = Job { labels: vec!["self-hosted".to_owned(), "fpga".to_owned()], ..job(26, this.clock.now()) };
+    this.source.set_job(other.id, Ok(JobAnswer::Open(other.clone())));
+    this.report(other, false).await;
+    let notified = this.check_after(11).await;
+    assert!(
+        matches!(&notified[0].items[..], [NotificationItem::JobsWaiting { queues }] if queues.len() == 2),
+        "{notified:?}"
+    );
+}
+
+pub(super) async fn a_job_waits_since_its_approval_also_if_that_was_not_reported<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let queued = job(1, this.clock.now());
+    this.report(Job { state: JobState::Held, ..queued.clone() }, false).await;
+    this.source.set_job(queued.id, Ok(JobAnswer::Open(Job { state: JobState::Held, ..queued.clone() })));
+    assert_eq!(this.check_after(20).await, [], "nobody has approved it");
+    this.source.set_job(queued.id, Ok(JobAnswer::Open(queued)));
+    // It is asked about once an hour.
+    for _ in 0..13 {
+        if this.stored_jobs().await == [(1, JobState::Queued)] {
+            break;
+        }
+        assert_eq!(this.check_after(5).await, []);
+    }
+    assert_eq!(this.stored_jobs().await, [(1, JobState::Queued)]);
+    assert_eq!(this.check_after(5).await, [], "it has just been approved");
+    assert_eq!(this.check_after(5).await.len(), 1);
+}
+
+pub(super) async fn a_job_that_github_failed_after_a_day_is_forgotten<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let job = this.queue(1).await;
+    this.check_after(24 * 60).await;
+    this.source.set_job(job.id, Ok(JobAnswer::Ended));
+    for _ in 0..12 {
+        this.check_after(5).await;
+    }
+    assert_eq!(this.stored_jobs().await, [], "its end was not reported");
+}
+
 pub(super) async fn queues_of_a_monitor_without_jobs_are_forgotten<S: Store>(store: &S) {
     let mut this = started(store, Status::Offline).await;
     this.queue(1).await;

@@ -174,6 +174,10 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(jobs::a_job_of_a_new_target_is_stored(&make().await)).await;
     Box::pin(jobs::jobs_that_wait_are_notified_once_with_the_reason_and_again_when_they_are_taken(&make().await)).await;
     Box::pin(jobs::a_report_that_was_lost_alarms_nobody(&make().await)).await;
+    Box::pin(jobs::a_queue_stays_as_it_is_while_github_does_not_answer_about_its_jobs(&make().await)).await;
+    Box::pin(jobs::a_long_queue_does_not_hide_another(&make().await)).await;
+    Box::pin(jobs::a_job_waits_since_its_approval_also_if_that_was_not_reported(&make().await)).await;
+    Box::pin(jobs::a_job_that_github_failed_after_a_day_is_forgotten(&make().await)).await;
     Box::pin(jobs::reports_arrive_in_any_order_and_only_of_targets_that_are_monitored(&make().await)).await;
     Box::pin(jobs::what_github_does_not_confirm_is_notified_as_such_and_not_at_all_while_github_fails(&make().await))
         .await;
