@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::groups::RunnerGroups;
 use crate::queues::JobsSeen;
+use crate::runner::Runner;
 use crate::status::RunnerId;
 use crate::time::Timestamp;
 
@@ -59,12 +60,14 @@ pub struct Observation {
     pub jobs: JobsSeen,
     /// The names of the target's runner groups, if GitHub was asked for them.
     pub groups: Option<RunnerGroups>,
+    /// For the pools of a credential: the stored runners of its targets.
+    pub members: Vec<Runner>,
 }
 
 impl Observation {
     /// A check without jobs.
     pub fn of(started_at: Timestamp, outcome: Outcome) -> Self {
-        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None }
+        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None, members: Vec::new() }
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn subjects(store: &impl Store) -> Result<Vec<Subject>, StoreError> {
     }
     for item in store.get(&[Key::Watchlist]).await? {
         if let Item::Watchlist(list) = item {
-            targets.extend(list.targets.into_iter().chain(list.dropping));
+            targets.extend(list.targets.into_iter().chain(list.pools).chain(list.dropping));
         }
     }
     let accounts = targets.iter().map(|target| CredentialId::app_installation(target.owner()));

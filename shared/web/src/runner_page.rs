@@ -96,6 +96,7 @@ pub(crate) fn runner_page(
             @if let Some(group) = fleet.group_of(runner) { div { dt { "Group" } dd { (one_line(group)) } } }
             div { dt { "First seen" } dd { (time(runner.first_seen_at)) } }
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
+            @if runner.is_pooled { div { dt { "Alerts" } dd { "about its pool only, by policy" } } }
             @for mute in &said.mutes {
                 div { dt { "Muted" } dd {
                     "until " (time(mute.until)) " by " (mute.by.shown())

@@ -93,6 +93,9 @@ struct RunnerView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
     ephemeral: bool,
+    /// Whether the policy alerts about its pool only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pool_alerts_only: bool,
 }
 
 impl<'a> TargetView<'a> {
@@ -142,6 +145,7 @@ impl<'a> RunnerView<'a> {
             labels: &runner.labels,
             group: fleet.group_of(runner),
             ephemeral: runner.ephemeral,
+            pool_alerts_only: runner.is_pooled,
         }
     }
 }

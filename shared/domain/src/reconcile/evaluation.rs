@@ -28,9 +28,8 @@ pub(super) struct Evaluation<'a> {
     before: Option<&'a Runner>,
     runner: Runner,
     events: Vec<Event>,
+    policy: &'a TargetPolicy<'a>,
     thresholds: Thresholds,
-    /// Whether the policy alerts about its pool only.
-    is_pooled: bool,
     is_ignored: bool,
     is_starting: bool,
     reports_versions: bool,
@@ -64,6 +63,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) jobs: &'a JobsSeen,
     /// The names of the target's runner groups, if GitHub was asked for them.
     pub(super) groups: Option<&'a RunnerGroups>,
+    /// For the pools of a credential: the stored runners of its targets.
+    pub(super) members: &'a [Runner],
 }
 
 impl From<&Runner> for RunnerName {
@@ -81,10 +82,12 @@ impl<'a> Evaluation<'a> {
     pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
         let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, versions, .. } =
             *context;
+        let mut runner = runner;
+        runner.is_pooled = runner.is_one() && policy.alerts_for_pool_only(&runner.labels);
         Self {
             before: None,
+            policy,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
-            is_pooled: runner.is_one() && policy.alerts_for_pool_only(&runner.labels),
             is_ignored: runner.is_one() && policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
@@ -123,6 +126,7 @@ impl<'a> Evaluation<'a> {
             self.events.push(Event::StatusChanged { runner: (&self.runner).into(), from, to });
         }
         self.runner.read(observed, self.reports_versions, self.at);
+        self.runner.is_pooled = self.policy.alerts_for_pool_only(&self.runner.labels);
     }
 
     /// Updates a pool to the number of its runners that are online.

@@ -70,6 +70,7 @@ pub fn reconcile(
                 versions: credential.versions,
                 jobs: &observation.jobs,
                 groups: observation.groups.as_ref(),
+                members: &observation.members,
             };
             let (evaluations, pools, queues) = (Vec::new(), Vec::new(), Vec::new());
             Reconciliation { fleet, context, short, now, evaluations, pools, queues }.complete(pages, lookups)
@@ -163,7 +164,10 @@ impl<'a> Reconciliation<'a> {
 
     /// Evaluates a known runner; `None` if there is nothing to evaluate, as in most cases.
     fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
-        let well = runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none();
+        let well = runner.health == Health::Healthy
+            && runner.absence.is_none()
+            && runner.flapping.is_none()
+            && runner.is_pooled == self.context.policy.alerts_for_pool_only(&runner.labels);
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
             Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => {

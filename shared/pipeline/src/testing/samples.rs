@@ -73,6 +73,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         updated_at: None,
         pool: None,
         waiting: None,
+        is_pooled: false,
         connected: true,
         status: Status::Idle,
         busy: false,
@@ -286,6 +287,7 @@ pub fn every_item() -> Vec<Item> {
         }),
         Item::Credential(CredentialRecord::new(CredentialId::token())),
         Item::Watchlist(Watchlist {
+            pools: CredentialId::app_installation("acme").pools().into_iter().collect(),
             revision: Revision(5),
             last_notifiable: Revision(4),
             ticked_at: Some(at(300)),

@@ -174,6 +174,10 @@ fn place(target: &Target) -> String {
         TargetKind::Repository => target.as_str().to_owned(),
         TargetKind::Organization => format!("organization {}", target.name()),
         TargetKind::Enterprise => format!("enterprise {}", target.name()),
+        TargetKind::Pools => match target.owner() {
+            "token" => "all targets".to_owned(),
+            account => format!("all targets of {account}"),
+        },
     }
 }
 
@@ -182,7 +186,7 @@ fn short_place(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => target.as_str().to_owned(),
         TargetKind::Organization => target.name().to_owned(),
-        TargetKind::Enterprise => place(target),
+        TargetKind::Enterprise | TargetKind::Pools => place(target),
     }
 }
 

@@ -13,7 +13,7 @@ use monitor_pipeline::commands::{Answer, Answered};
 use monitor_pipeline::items::Mute;
 use monitor_pipeline::person::PersonId;
 use monitor_slack::incoming::{CommandFault, Misunderstanding, Verb, parse_command};
-use monitor_slack::{Announcement, Reply, WebBase};
+use monitor_slack::{Announcement, Covered, Reply, WebBase};
 
 use super::{DAY, HOUR, MINUTE, ended, outage, start};
 
@@ -41,6 +41,7 @@ fn runner(number: u64) -> Runner {
         version,
         updated_at: None,
         pool: None,
+        is_pooled: false,
         waiting: None,
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
@@ -358,15 +359,22 @@ fn extremes() -> Vec<(&'static str, Answered)> {
     ]
 }
 
+fn covered(runners: usize, pooled: usize, targets: usize) -> Covered {
+    Covered { runners, pooled, pools: 0, targets }
+}
+
 /// Announcements in the channel of what a person has changed.
 fn announcements() -> Vec<(&'static str, Reply)> {
-    let with_reason = Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), runners: 12, targets: 3 };
-    let without = Announcement::Muted { mute: mute(named("build-7"), None), runners: 1, targets: 1 };
+    let with_reason =
+        Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), covered: covered(12, 0, 3) };
+    let without = Announcement::Muted { mute: mute(named("build-7"), None), covered: covered(1, 0, 1) };
+    let of_pooled = Announcement::Muted { mute: mute(named("gpu-1"), None), covered: covered(1, 1, 1) };
     let mute = mute(named("gpu-*"), None);
     let by = mute.by.clone();
     vec![
         ("announced_mute", Reply::announcement(&with_reason)),
         ("announced_mute_of_one", Reply::announcement(&without)),
+        ("announced_mute_of_pooled", Reply::announcement(&of_pooled)),
         ("announced_unmute", Reply::announcement(&Announcement::Unmuted { mute, by })),
     ]
 }
