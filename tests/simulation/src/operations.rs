@@ -193,6 +193,8 @@ pub struct Scenario {
     pub crashes: Vec<u64>,
     /// The ends of versions. `None`: GitHub is an Enterprise Server, which names none.
     pub version_ends: Option<VersionEnds>,
+    /// Whether the policy has a pool over the credential.
+    pub has_pool_over_credential: bool,
     /// When the policy's weekly report is due: hours after the start of the scenario, modulo a week.
     pub report: Option<i64>,
 }
@@ -240,7 +242,18 @@ impl Scenario {
         draw_crossings(&mut Chance::new(seed ^ 0xc055), &mut operations, busy_ms);
         draw_notifier_down(&mut Chance::new(seed ^ 0x0717), &mut operations, busy_ms);
         operations.sort_by_key(|operation| operation.at_ms);
-        Self { seed, hours, store, is_bot, operations, windows, crashes: Vec::new(), version_ends: None, report: None }
+        Self {
+            seed,
+            hours,
+            store,
+            is_bot,
+            operations,
+            windows,
+            crashes: Vec::new(),
+            version_ends: None,
+            has_pool_over_credential: Chance::new(seed ^ 0x9001).below(6) == 0,
+            report: None,
+        }
     }
 
     /// The same scenario on github.com: with versions that end or change, runners that update themselves, and, if it is
@@ -314,6 +327,7 @@ impl Scenario {
             windows: Vec::new(),
             crashes: Vec::new(),
             version_ends: None,
+            has_pool_over_credential: false,
             report: None,
         }
     }

@@ -118,6 +118,10 @@ impl Player<'_> {
             let mut machine = self.installation.shared.lock();
             machine.at(0, Wake::Tick);
             machine.world.set_version_ends(self.scenario.version_ends.clone());
+            if self.scenario.has_pool_over_credential {
+                let rules = Rules { has_pool_over_credential: true, ..machine.world.rules };
+                machine.world.set_rules(0, rules);
+            }
             if let Some(hours) = self.scenario.report {
                 let rules = Rules { report: Some(day_and_hour(hours)), ..machine.world.rules };
                 machine.world.set_rules(0, rules);

@@ -31,6 +31,7 @@ fn scenario(store: StoreKind) -> Scenario {
         crashes: Vec::new(),
         version_ends: None,
         report: None,
+        has_pool_over_credential: false,
     }
 }
 

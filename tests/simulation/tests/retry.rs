@@ -25,6 +25,7 @@ fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
         crashes: Vec::new(),
         version_ends: None,
         report: None,
+        has_pool_over_credential: false,
     }
 }
 

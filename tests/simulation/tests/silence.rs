@@ -31,6 +31,7 @@ fn scenario(store: StoreKind, is_bot: bool) -> Scenario {
         crashes: Vec::new(),
         version_ends: None,
         report: None,
+        has_pool_over_credential: false,
     }
 }
 

@@ -79,10 +79,9 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The evaluation of a runner that is listed for the first time.
-    pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
+    pub(super) fn registered(mut runner: Runner, context: &CheckContext<'a>) -> Self {
         let CheckContext { policy, overrides, target, at, checked_at, is_starting, reports_versions, versions, .. } =
             *context;
-        let mut runner = runner;
         runner.is_pooled = runner.is_one() && policy.alerts_for_pool_only(&runner.labels);
         Self {
             before: None,

@@ -47,7 +47,7 @@ pub(super) fn note_failure(
     is_explained: bool,
     events: &mut Vec<Event>,
 ) -> bool {
-    let after_kind = after.target.kind();
+    let kind = after.target.kind();
     let failing = after.failing.get_or_insert_with(|| {
         events.push(Event::ChecksFailing { failure: failure.clone() });
         Failing { since: at, failure: failure.clone(), unreachable: false, notified: false }
@@ -56,7 +56,7 @@ pub(super) fn note_failure(
         !failing.unreachable && at.has_waited(failing.since, policy.thresholds().unreachable_after);
     failing.unreachable |= is_newly_unreachable;
     // A fault that the credential's own notification explains is not repeated for each of its targets.
-    let is_explained = failure.fault.is_shared() && is_explained || is_of_a_member(after_kind, failure);
+    let is_explained = failure.fault.is_shared() && is_explained || is_of_a_member(kind, failure);
     if failing.unreachable && !failing.notified && !is_explained {
         failing.notified = true;
         failing.failure = failure.clone();

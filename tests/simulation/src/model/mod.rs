@@ -15,6 +15,7 @@ pub use absences::Absence;
 pub use checks::{Reading, count_apart};
 pub use incidents::FEWEST_LOST;
 pub use overrides::{Decided, Silence};
+pub use pools::Shortage;
 pub use unseen::{Listed, Unseen};
 pub use versions::{REMOVAL_STAGES, STAGES};
 

@@ -184,6 +184,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
     Box::pin(pools_over_credentials::a_tick_sends_one_job_for_the_pools_of_each_credential(&make().await)).await;
     Box::pin(pools_over_credentials::a_shortage_over_all_targets_is_notified_once_and_recorded(&make().await)).await;
+    Box::pin(pools_over_credentials::each_installation_of_an_app_has_its_own(&make().await)).await;
     Box::pin(pools_over_credentials::readings_of_the_same_checks_count_once(&make().await)).await;
     Box::pin(pools_over_credentials::while_a_target_is_unknown_its_credentials_pools_stay_as_they_are(&make().await))
         .await;

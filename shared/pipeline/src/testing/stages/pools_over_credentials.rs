@@ -100,6 +100,29 @@ pub(super) async fn a_shortage_over_all_targets_is_notified_once_and_recorded<S:
     assert!(matches!(&recorded[..], [one] if one.visibility == Visibility::Alerted && !one.is_open()), "{recorded:?}");
 }
 
+pub(super) async fn each_installation_of_an_app_has_its_own<S: Store>(store: &S) {
+    let mut this = Installation::new(store);
+    let other = Target::repository("other/app").unwrap_or_else(|error| panic!("{error}"));
+    this.check.configured = [web(), repository("api"), other.clone()].map(TargetSpec::One).to_vec();
+    set_policy(&mut this, &POLICY.replace(r#""failureThreshold""#, r#""ignore":["runner-9"],"failureThreshold""#));
+    this.source.use_app();
+    let gpu = |id| ObservedRunner { labels: vec!["gpu".to_owned()], ..runner(id, Status::Idle) };
+    this.source.set(&web(), vec![gpu(1), gpu(9)]);
+    this.source.set(&repository("api"), vec![gpu(1)]);
+    this.source.set(&other, vec![gpu(1), gpu(2), gpu(3)]);
+    this.tick().await;
+    let of = |account| Target::pools(account).unwrap_or_else(|error| panic!("{error}"));
+    for target in [web(), repository("api"), other, of("app:acme"), of("app:other")] {
+        assert!(matches!(this.check(&target).await.ending, CheckEnding::Seen(_)), "{target}");
+    }
+    let mut totals = Vec::new();
+    for account in ["app:acme", "app:other"] {
+        let read = records::read_fleet(store, &of(account)).await.unwrap_or_else(|error| panic!("{error}"));
+        totals.extend(read.fleet.pools.iter().filter_map(|pool| pool.pool).map(|counts| counts.total));
+    }
+    assert_eq!(totals, [2, 3], "an ignored runner does not count");
+}
+
 pub(super) async fn readings_of_the_same_checks_count_once<S: Store>(store: &S) {
     let mut this = installation(store).await;
     set_policy(&mut this, &POLICY.replace(r#""failureThreshold":1"#, r#""failureThreshold":2"#));
