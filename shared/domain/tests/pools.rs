@@ -69,7 +69,7 @@ fn a_pool_above_its_minimum_can_be_the_only_one_that_is_alerted_about() {
     let outages = opened(&events);
     assert_eq!((names(&outages), outages[0].visibility), (vec!["runner-1".to_owned()], Visibility::Muted));
     assert!(!events.iter().any(Event::is_notifiable), "{events:?}");
-    assert!(history.fleet.runners.iter().all(|runner| runner.is_pooled), "people who ask are told so");
+    assert!(history.fleet.runners.iter().all(|runner| runner.is_pooled), "that is what an answer says");
     let events = history.see(600, &gpus(&[Offline, Offline, Offline, Idle]));
     let notified: Vec<&Outage> = opened(&events).into_iter().filter(|outage| outage.visibility.is_notified()).collect();
     assert_eq!(names(&notified), ["pool gpu"]);

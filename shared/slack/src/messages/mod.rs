@@ -69,8 +69,9 @@ pub(crate) fn live(
     Document {
         place: builder.target.as_ref().map_or_else(String::new, short_place),
         parts: vec![Section { advice: overrides::acknowledgement_line(outages, acknowledged), ..live }],
-        footer: builder.target.as_ref().map(|target| {
-            Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
+        footer: builder.target.as_ref().map(|target| match target.kind() {
+            TargetKind::Pools => counted_over(target),
+            _ => Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target)),
         }),
         ..Document::default()
     }
@@ -136,6 +137,9 @@ impl<'a> MessageBuilder<'a> {
     /// The counts of the target's runners, and a link to its page.
     fn footer(&self) -> Option<Line> {
         let target = self.target.as_ref()?;
+        if target.kind() == TargetKind::Pools {
+            return Some(counted_over(target));
+        }
         let counts = &self.notification.counts;
         let unknown = |item: &NotificationItem| {
             matches!(
@@ -166,6 +170,11 @@ impl<'a> MessageBuilder<'a> {
         let target = self.target.as_ref().filter(|_| outage.is_of_runner())?;
         Some(Line::default().link(label, self.web.runner_page(target, outage.current_id)))
     }
+}
+
+/// The footer of messages about the pools of a credential, which have no runners of their own and no page on GitHub.
+fn counted_over(pools: &Target) -> Line {
+    Line::of("Counted over ").name(&place(pools))
 }
 
 /// A target's name within a sentence.
