@@ -10,6 +10,7 @@ use monitor_domain::muting::Authority;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::routing::Part;
 use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
@@ -275,6 +276,15 @@ pub fn every_item() -> Vec<Item> {
             at: at(602),
             jobs_sent_at: Some(at(302)),
             next_tick_at: Some(at(902)),
+        }),
+        Item::Target(target_record("credential:app:acme/pools", 6)),
+        Item::Runner(RunnerItem {
+            target: target("credential:app:acme/pools").id().clone(),
+            runner: Runner { pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }), ..runner((1 << 52) + 7, "pool gpu") },
+        }),
+        Item::Runner(RunnerItem {
+            target: web.id().clone(),
+            runner: Runner { is_pooled: true, ..runner(21, "build-21") },
         }),
         Item::Credential(CredentialRecord {
             revision: Revision(3),
