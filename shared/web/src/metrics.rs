@@ -121,12 +121,13 @@ pub(crate) fn metrics(snapshot: &Snapshot) -> String {
         Family {
             name: "runner_monitor_target_up",
             help: "Whether the last check of the target succeeded.",
-            samples: each_target(|fleet| Some(is_true(fleet.record.failing.is_none()))),
+            // If the pools of a credential cannot be evaluated, one of its targets is not up.
+            samples: each_target(|fleet| fleet.is_target().then(|| is_true(fleet.record.failing.is_none()))),
         },
         Family {
             name: "runner_monitor_target_last_success_timestamp_seconds",
             help: "When the last check of the target that succeeded began.",
-            samples: each_target(|fleet| fleet.seen_at().map(seconds)),
+            samples: each_target(|fleet| fleet.seen_at().filter(|_| fleet.is_target()).map(seconds)),
         },
         Family {
             name: "runner_monitor_open_outages",

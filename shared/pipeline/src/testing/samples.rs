@@ -280,7 +280,10 @@ pub fn every_item() -> Vec<Item> {
         Item::Target(target_record("credential:app:acme/pools", 6)),
         Item::Runner(RunnerItem {
             target: target("credential:app:acme/pools").id().clone(),
-            runner: Runner { pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }), ..runner((1 << 52) + 7, "pool gpu") },
+            runner: Runner {
+                pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }),
+                ..runner((1 << 52) + 7, "pool gpu")
+            },
         }),
         Item::Runner(RunnerItem {
             target: web.id().clone(),

@@ -663,6 +663,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             CheckEnding::Failed(failure) if failure.fault.is_shared() => {
                 info!(target_id = %target, %failure, "not checked")
             }
+            // The target that is not known has a warning of its own.
+            CheckEnding::Failed(failure) if target.kind() == TargetKind::Pools => {
+                info!(target_id = %target, %failure, "the pools stay as they are");
+            }
             CheckEnding::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
             CheckEnding::Late(failure) => {
                 warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
