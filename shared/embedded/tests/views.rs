@@ -43,7 +43,8 @@ async fn every_view_has_the_columns_that_people_need() {
     assert_eq!(
         view("SELECT * FROM targets"),
         [
-            "Acme/Web|42|41|2027-01-15T08:00:00.007Z|2027-01-15T08:42:00.007Z|2027-01-15T08:05:00.007Z|GitHub's \"limit\" — wait until 08:15; it's 100 %"
+            "Acme/Web|42|41|2027-01-15T08:00:00.007Z|2027-01-15T08:42:00.007Z|2027-01-15T08:05:00.007Z|GitHub's \"limit\" — wait until 08:15; it's 100 %",
+            "credential:app:acme/pools|6||2027-01-15T08:00:00.007Z|2027-01-15T08:06:00.007Z||",
         ]
     );
     assert_eq!(
@@ -140,7 +141,7 @@ async fn a_runner_has_its_pools_and_a_pool_its_counts() {
     let connection = Connection::open(&path).unwrap();
     assert_eq!(
         rows(&connection, "SELECT target, name, pools FROM runners WHERE pool_online IS NULL"),
-        ["acme/web|build-7|pool self-hosted; pool LINUX,x64", "orgs/acme|build-8|pool self-hosted"]
+        ["acme/web|build-7|pool LINUX,x64; pool self-hosted", "orgs/acme|build-8|pool self-hosted"]
             .map(str::to_owned)
             .to_vec()
     );
