@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_domain::cycle::{self, Cycle, Shortfall};
-use monitor_domain::target::Target;
+use monitor_domain::target::{Target, TargetKind};
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::stages::{CheckEnding, CheckReport, ScheduleReport};
 use tokio::time::Instant;
@@ -96,7 +96,8 @@ impl Cycles {
         let is_first = !current.evidence.checked.contains(target.id());
         current.evidence.note(target.id(), report.ending.checked());
         current.evidence.note_pending(report.pending_since);
-        if is_first && current.evidence.checked.contains(target.id()) {
+        // The pools of a credential are no target, and their job is due later.
+        if is_first && current.evidence.checked.contains(target.id()) && target.kind() != TargetKind::Pools {
             current.report.add(report);
         }
         self.finish(&mut lock, now)

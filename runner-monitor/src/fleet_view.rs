@@ -158,7 +158,7 @@ fn lines(fleet: &Fleet, view: View) -> Vec<Line> {
     let mut lines = Vec::new();
     if fleet.record.failing.is_some() {
         lines.push(remark(Tone::Bad, "unreachable", 3));
-    } else if fleet.runners.is_empty() {
+    } else if fleet.runners.is_empty() && fleet.is_target() {
         lines.push(remark(Tone::Faint, "no runners", 0));
     }
     lines.extend(fleet.pools_and_runners().map(|runner| {
@@ -229,13 +229,14 @@ pub(crate) fn totals(fleets: &[Fleet]) -> String {
     let sum =
         |of: fn(&Counts) -> u32| counts.clone().map(|counts| usize::try_from(of(&counts)).unwrap_or(0)).sum::<usize>();
     let (total, online) = (sum(|counts| counts.total), sum(|counts| counts.online));
-    let unreachable = fleets.iter().filter(|fleet| fleet.record.failing.is_some()).count();
+    let targets = || fleets.iter().filter(|fleet| fleet.is_target());
+    let unreachable = targets().filter(|fleet| fleet.record.failing.is_some()).count();
     let of_them = match unreachable {
         0 => String::new(),
-        _ if fleets.len() == 1 => ", which is unreachable".to_owned(),
+        _ if targets().count() == 1 => ", which is unreachable".to_owned(),
         count => format!(", {} of them unreachable", grouped(count)),
     };
-    let (runners, targets) = (counted(total, "runner"), counted(fleets.len(), "target"));
+    let (runners, targets) = (counted(total, "runner"), counted(targets().count(), "target"));
     format!("{} of {runners} offline in {targets}{of_them}", grouped(total.saturating_sub(online)))
 }
 

@@ -240,7 +240,7 @@ async function checkStore() {
       GITHUB_API_URL: await startGitHub(github),
       ALLOW_HTTP_HOSTS: "127.0.0.1",
       GITHUB_TOKEN: "test-token",
-      POLICY: JSON.stringify({ failureThreshold: 1, pools: { gpu: { minimumOnline: 2 } } }),
+      POLICY: JSON.stringify({ failureThreshold: 1, pools: { gpu: { minimumOnline: 2 }, old: { minimumOnline: 1, alert: "pool" } } }),
     };
     // Any of them may be the one that is asked about the versions of all.
     for (const name of ["web", "api", "app"]) github[`/repos/acme/${name}/actions/runners/deprecations/2.300.0`] = ended;

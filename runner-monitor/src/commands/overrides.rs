@@ -16,7 +16,7 @@ use monitor_pipeline::commands::{Answer, Answered, Asker, Command};
 use monitor_pipeline::monitoring::Monitoring;
 use monitor_pipeline::person::PersonId;
 use monitor_pipeline::stages::Respond;
-use monitor_slack::{Announcement, Reply};
+use monitor_slack::{Announcement, Covered, Reply};
 use monitor_telemetry::SystemClock;
 use monitor_web::text::{counted, one_line};
 
@@ -92,8 +92,9 @@ pub(crate) async fn mute(arguments: &Mute) -> anyhow::Result<Outcome> {
         Answer::Muted { mute, fleets } => {
             let (runners, until) = (counted_runners(fleets), minute(mute.until));
             out::print(format_args!("Muted until {until}: {} ({runners}).\n", one_line(&mute.scope.to_string())))?;
-            let (runners, targets) = (fleets.iter().map(|fleet| fleet.runners.len()).sum(), fleets.len());
-            announce(&arguments.store, &Announcement::Muted { mute: mute.clone(), runners, targets }).await;
+            let covered = Covered::of(fleets);
+            let announcement = Announcement::Muted { mute: mute.clone(), covered };
+            announce(&arguments.store, &announcement).await;
             Ok(Outcome::Healthy)
         }
         other => not_found(other),
@@ -223,7 +224,10 @@ fn counted_runners(fleets: &[Fleet]) -> String {
     };
     match fleets {
         [fleet] => format!("{what} in {}", fleet.record.target),
-        _ => format!("{what} in {}", counted(fleets.len(), "target")),
+        _ => {
+            let targets = fleets.iter().filter(|fleet| fleet.is_target()).count();
+            format!("{what} in {}", counted(targets, "target"))
+        }
     }
 }
 

@@ -123,7 +123,8 @@ fn worst(reports: &[(TargetReport, Fleet)]) -> Vec<(&Target, &RunnerReport)> {
 }
 
 fn as_text(reports: &[(TargetReport, Fleet)], ends: &VersionEnds, monitor: &StoredMonitor, view: View) -> String {
-    let rows: Vec<Row> = reports.iter().map(|(report, fleet)| row(fleet, report)).collect();
+    let rows: Vec<Row> =
+        reports.iter().filter(|(_, fleet)| fleet.is_target()).map(|(report, fleet)| row(fleet, report)).collect();
     let mut text = table(&HEADINGS, &rows, &GIVES, view.screen);
     let pools = reports.iter().flat_map(|(report, fleet)| report.pools.iter().map(move |pool| (fleet, pool)));
     for (fleet, RunnerReport { name, availability, outages, .. }) in pools {

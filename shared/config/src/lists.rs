@@ -30,13 +30,14 @@ pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<Tar
     let must_be = match kind {
         TargetKind::Repository => "owner/name, or owner/* for all of an account, for example acme/web",
         TargetKind::Organization => "an organization's login, for example acme",
-        TargetKind::Enterprise => "an enterprise's slug, for example acme-corp",
+        // No list names pools.
+        TargetKind::Enterprise | TargetKind::Pools => "an enterprise's slug, for example acme-corp",
     };
     let wrong = |hint: String| Wrong::new(format!("must be {must_be}; found `{}`", shown(entry)), hint);
     let meant = Written::read(entry, web_url).map_err(|error| wrong(error.hint().to_owned()))?;
     match (kind, meant) {
         (TargetKind::Organization, Written::Name(login)) => one(Target::organization(&login)),
-        (TargetKind::Enterprise, Written::Name(slug)) => one(Target::enterprise(&slug)),
+        (TargetKind::Enterprise | TargetKind::Pools, Written::Name(slug)) => one(Target::enterprise(&slug)),
         (TargetKind::Repository, Written::Name(name)) => {
             let name = shown(&name);
             Err(format!(
@@ -50,6 +51,7 @@ pub(crate) fn target(kind: TargetKind, web_url: &str, entry: &str) -> Result<Tar
             TargetKind::Repository => "a repository belongs in REPOS".to_owned(),
             TargetKind::Organization => "an organization belongs in ORGANIZATIONS".to_owned(),
             TargetKind::Enterprise => "an enterprise belongs in ENTERPRISES".to_owned(),
+            TargetKind::Pools => "pools belong in POLICY; name the targets themselves here".to_owned(),
         }),
     }
     .map_err(wrong)

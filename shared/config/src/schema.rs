@@ -56,30 +56,37 @@ fn of_setting(setting: &Setting) -> Value {
 /// The policy: its own keys, and sections that set some of them for targets, labels and runners.
 fn of_policy() -> Value {
     let (of_targets, of_runners) = (keys(|_| true), keys(|key| !key.of_targets_only));
-    let pools = json!({
-        "description": "The pools, by their labels with commas between them",
-        "type": "object",
-        "additionalProperties": {
+    let pools = |over: &[&str]| {
+        json!({
+            "description": "The pools, by their labels with commas between them",
             "type": "object",
-            "required": ["minimumOnline"],
-            "additionalProperties": false,
-            "properties": {
-                "minimumOnline": {
-                    "description": "How many runners must be online: a number, or a percentage such as \"50%\"",
-                    "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+%$" }],
-                },
-                "alert": {
-                    "description": "each: one alert for the pool and one for each runner; pool: only one for the pool",
-                    "enum": ["each", "pool"],
+            "additionalProperties": {
+                "type": "object",
+                "required": ["minimumOnline"],
+                "additionalProperties": false,
+                "properties": {
+                    "minimumOnline": {
+                        "description": "How many runners must be online: a number, or a percentage such as \"50%\"",
+                        "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+%$" }],
+                    },
+                    "alert": {
+                        "description": "each: one alert for the pool and one for each runner; pool: only one for the pool",
+                        "enum": ["each", "pool"],
+                    },
+                    "over": {
+                        "description": "target: each target has its own pool; credential: one pool over all targets of a credential",
+                        "enum": over,
+                    },
                 },
             },
-        },
-    });
+        })
+    };
     let object = |properties: Map<String, Value>| json!({ "type": "object", "additionalProperties": false, "properties": properties });
     let by_name = |overrides: Value| json!({ "type": "object", "additionalProperties": overrides });
     let mut of_a_target = of_targets.clone();
-    of_a_target.insert("pools".to_owned(), pools.clone());
     let mut whole = of_a_target.clone();
+    whole.insert("pools".to_owned(), pools(&["target", "credential"]));
+    of_a_target.insert("pools".to_owned(), pools(&["target"]));
     whole.insert("targets".to_owned(), by_name(object(of_a_target)));
     whole.insert("report".to_owned(), report());
     whole.insert("jobs".to_owned(), jobs());

@@ -7,7 +7,7 @@ use crate::observation::{Failure, PageTag};
 use crate::polling::PolledRuns;
 use crate::runner::{Runner, RunnerId};
 use crate::subject::{CredentialId, Revision};
-use crate::target::Target;
+use crate::target::{Target, TargetKind};
 use crate::time::Timestamp;
 use crate::versions::{VersionRecord, VersionWarning};
 
@@ -125,6 +125,11 @@ impl Fleet {
     /// The queues, the pools and then the runners: everything that can have an outage.
     pub fn pools_and_runners(&self) -> impl Iterator<Item = &Runner> {
         self.queues.iter().chain(&self.pools).chain(&self.runners)
+    }
+
+    /// Whether it is a target that people configured, not the pools of a credential.
+    pub fn is_target(&self) -> bool {
+        self.record.target.kind() != TargetKind::Pools
     }
 
     /// The name of a runner's group, if it is known.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::groups::RunnerGroups;
 use crate::polling::PolledRuns;
 use crate::queues::JobsSeen;
+use crate::runner::Runner;
 use crate::status::RunnerId;
 use crate::time::Timestamp;
 
@@ -62,12 +63,14 @@ pub struct Observation {
     pub groups: Option<RunnerGroups>,
     /// What is known now of the repositories whose jobs the check reads.
     pub polled: Vec<PolledRuns>,
+    /// For the pools of a credential: the stored runners of its targets.
+    pub members: Vec<Runner>,
 }
 
 impl Observation {
     /// A check without jobs.
     pub fn of(started_at: Timestamp, outcome: Outcome) -> Self {
-        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None, polled: Vec::new() }
+        Self { started_at, outcome, jobs: JobsSeen::Off, groups: None, polled: Vec::new(), members: Vec::new() }
     }
 }
 

@@ -9,9 +9,9 @@ mod keys;
 use wildmatch::WildMatch;
 
 use crate::polling::is_polled_by_any;
-use crate::pool::{PoolAlerts, PoolRule};
+use crate::pool::{PoolAlerts, PoolOver, PoolRule};
 use crate::quote::shown;
-use crate::target::{Target, TargetSpec};
+use crate::target::{Target, TargetKind, TargetSpec};
 use crate::weekly::ReportTime;
 
 pub use document::PolicyDocument;
@@ -101,6 +101,10 @@ pub struct Policy {
 pub struct TargetPolicy<'a> {
     policy: &'a Policy,
     target: Vec<&'a PolicyOverrides>,
+    /// Whose runners its pools count.
+    over: PoolOver,
+    /// Whether people are alerted about any pool alone.
+    alerts_for_pools: bool,
     thresholds: Thresholds,
 }
 
@@ -247,6 +251,15 @@ impl Policy {
         &self.polled
     }
 
+    /// The pools that count the runners of all targets of a credential.
+    pub fn pools_over_credentials(&self) -> Vec<&PoolRule> {
+        self.pools_over(PoolOver::Credential).collect()
+    }
+
+    fn pools_over(&self, over: PoolOver) -> impl Iterator<Item = &PoolRule> {
+        self.pools.iter().filter(move |rule| rule.over == over)
+    }
+
     /// The same policy with another default for `unreachableAfter`.
     pub fn with_unreachable_after(mut self, unreachable_after: Duration) -> Self {
         self.base.unreachable_after = unreachable_after;
@@ -272,10 +285,14 @@ impl Policy {
     /// The policy as it applies to a target.
     pub fn for_target(&self, target: &Target) -> TargetPolicy<'_> {
         let matching = self.targets.iter().filter(|(pattern, _)| pattern.matches(target.id().as_str()));
+        let target_kind = target.kind();
         let target: Vec<&PolicyOverrides> = matching.map(|(_, overrides)| overrides).collect();
         let mut thresholds = self.base;
         target.iter().for_each(|overrides| overrides.apply(&mut thresholds));
-        TargetPolicy { policy: self, target, thresholds }
+        let over = if target_kind == TargetKind::Pools { PoolOver::Credential } else { PoolOver::Target };
+        let mut pools = target.iter().flat_map(|overrides| &overrides.pools).chain(&self.pools);
+        let alerts_for_pools = pools.any(|rule| rule.alerts == PoolAlerts::Pool);
+        TargetPolicy { policy: self, target, over, alerts_for_pools, thresholds }
     }
 }
 
@@ -294,6 +311,13 @@ impl TargetPolicy<'_> {
     /// The thresholds of the target itself.
     pub fn thresholds(&self) -> &Thresholds {
         &self.thresholds
+    }
+
+    /// The same policy for a target that is checked at every interval only: checks count separately only if they are
+    /// about as far apart.
+    pub fn checked_every(mut self, interval: Duration) -> Self {
+        self.thresholds.recheck_interval = interval;
+        self
     }
 
     /// The thresholds for one of its runners: labels override the target, and names override labels.
@@ -341,10 +365,9 @@ impl TargetPolicy<'_> {
 
     /// The pools of the target: those of the policy, except where the target has one with the same labels.
     pub fn pools(&self) -> impl Iterator<Item = &PoolRule> {
-        let specific = self.target.iter().flat_map(|overrides| &overrides.pools);
         let mut rules: Vec<&PoolRule> = Vec::new();
         // The most specific pattern comes last.
-        for rule in self.policy.pools.iter().chain(specific) {
+        for rule in self.policy.pools_over(self.over).chain(self.own_pools()) {
             match rules.iter_mut().find(|known| known.id() == rule.id()) {
                 Some(known) => *known = rule,
                 None => rules.push(rule),
@@ -355,13 +378,23 @@ impl TargetPolicy<'_> {
 
     /// Whether the policy names this pool for the target itself, and not only for all targets.
     pub fn is_own_pool(&self, rule: &PoolRule) -> bool {
-        self.target.iter().flat_map(|overrides| &overrides.pools).any(|own| own.id() == rule.id())
+        self.own_pools().any(|own| own.id() == rule.id())
+    }
+
+    fn own_pools(&self) -> impl Iterator<Item = &PoolRule> {
+        let is_of_target = self.over == PoolOver::Target;
+        self.target.iter().filter(move |_| is_of_target).flat_map(|overrides| &overrides.pools)
     }
 
     /// Whether a runner with these labels is in a pool about which alone people are alerted.
     pub fn alerts_for_pool_only(&self, labels: &[String]) -> bool {
+        // Asked for every runner at every check.
+        if !self.alerts_for_pools {
+            return false;
+        }
         let has = |wanted: &String| labels.iter().any(|label| label.eq_ignore_ascii_case(wanted));
-        self.pools().any(|rule| rule.alerts == PoolAlerts::Pool && rule.labels.iter().all(has))
+        let mut pools = self.pools().chain(self.policy.pools_over(PoolOver::Credential));
+        pools.any(|rule| rule.alerts == PoolAlerts::Pool && rule.labels.iter().all(has))
     }
 
     /// Whether a runner with this name is ignored.

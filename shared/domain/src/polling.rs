@@ -57,7 +57,7 @@ pub fn polled_by(target: &Target, polled: &[Target], configured: &[TargetSpec]) 
     let is_read_here = |repository: &&Target| match target.kind() {
         TargetKind::Repository => repository.id() == target.id(),
         TargetKind::Organization => is_of(repository, target) && !is_target(repository),
-        TargetKind::Enterprise => false,
+        TargetKind::Enterprise | TargetKind::Pools => false,
     };
     polled.iter().filter(is_read_here).cloned().collect()
 }

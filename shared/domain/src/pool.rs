@@ -1,4 +1,4 @@
-//! Pools: the runners of a target that share labels, of which a minimum must be online.
+//! Pools: runners that share labels, of which a minimum must be online.
 //!
 //! A pool is stored and evaluated like a runner. So its outages are confirmed, notified, reminded of, muted, routed and
 //! recorded as those of runners are.
@@ -41,6 +41,16 @@ pub enum PoolAlerts {
     Pool,
 }
 
+/// Whose runners a pool counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolOver {
+    /// Those of one target: each target has its own.
+    #[default]
+    Target,
+    /// Those of all targets of a credential.
+    Credential,
+}
+
 /// A pool as the policy describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRule {
@@ -50,6 +60,8 @@ pub struct PoolRule {
     pub minimum: Minimum,
     /// Which alerts are sent.
     pub alerts: PoolAlerts,
+    /// Whose runners count.
+    pub over: PoolOver,
 }
 
 impl PoolRule {
@@ -126,6 +138,7 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             minimum: Minimum::Runners(1),
             alerts: PoolAlerts::Each,
+            over: PoolOver::Target,
         };
         assert_eq!(rule(&["gpu", "X64"]).id(), rule(&["x64", "GPU", "gpu"]).id());
         assert_ne!(rule(&["gpu"]).id(), rule(&["cpu"]).id());

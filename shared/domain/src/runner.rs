@@ -61,6 +61,9 @@ pub struct Runner {
     /// Set for a queue: its waiting jobs at the latest check that changed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Box<WaitingJobs>>,
+    /// Whether the policy alerts about its pool only, and not about the runner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_pooled: bool,
     /// The start of each recent outage, oldest first, within the flapping window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_outages: Vec<Timestamp>,
@@ -218,6 +221,7 @@ impl Runner {
             health: Health::Healthy,
             absence: None,
             pool: None,
+            is_pooled: false,
             waiting: None,
             recent_outages: Vec::new(),
             flapping: None,

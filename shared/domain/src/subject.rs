@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::quote::shown;
-use crate::target::{Target, TargetId};
+use crate::target::{Target, TargetId, TargetKind};
 
 /// The number of a committed change of one subject; 0 means that there is none yet. A subject's history is ordered by
 /// revisions, never by times.
@@ -51,7 +51,14 @@ impl CredentialId {
 
     /// Whether this credential serves `target`.
     pub fn serves(&self, target: &Target) -> bool {
-        self.account().is_none_or(|account| target.owner().eq_ignore_ascii_case(account))
+        target.kind() != TargetKind::Pools
+            && self.account().is_none_or(|account| target.owner().eq_ignore_ascii_case(account))
+    }
+
+    /// Where the pools over all of its targets are stored, as a target of their own. `None` for an account whose name
+    /// GitHub would not allow.
+    pub fn pools(&self) -> Option<Target> {
+        Target::pools(&self.0).ok()
     }
 
     /// The identity as text: `token` or `app:account`.
@@ -94,7 +101,7 @@ impl fmt::Display for CredentialId {
 
 /// What changes and notifications are about. Its text is the key of its records in the store: `acme/web`,
 /// `credential:token`, `monitor`. The three forms never collide: GitHub names contain no colon, and every target
-/// contains a slash.
+/// contains a slash, as no credential does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
@@ -135,7 +142,7 @@ impl FromStr for Subject {
             return Ok(Subject::Monitor);
         }
         let fault = || SubjectError(shown(text, 160));
-        match text.strip_prefix("credential:") {
+        match text.strip_prefix("credential:").filter(|id| !id.contains('/')) {
             Some(id) => id.parse().map(Subject::Credential).map_err(|_: SubjectError| fault()),
             None => match text.parse::<Target>() {
                 Ok(target) => Ok(Subject::Target(target.id().clone())),
@@ -168,6 +175,8 @@ mod tests {
         let subjects = [
             Subject::from(&"Acme/Web".parse::<Target>().unwrap()),
             Subject::from(&"orgs/acme".parse::<Target>().unwrap()),
+            Subject::from(&CredentialId::token().pools().unwrap()),
+            Subject::from(&CredentialId::app_installation("Acme").pools().unwrap()),
             Subject::Credential(CredentialId::token()),
             Subject::Credential(CredentialId::app_installation("Acme")),
             Subject::Monitor,
@@ -175,7 +184,9 @@ mod tests {
         for subject in subjects {
             assert_eq!(subject.to_string().parse::<Subject>().unwrap(), subject);
         }
-        for bad in ["", "credential:", "credential:x", "credential:app:", "acme"] {
+        for bad in
+            ["", "credential:", "credential:x", "credential:app:", "acme", "credential:x/pools", "credential:token/x"]
+        {
             assert!(bad.parse::<Subject>().is_err(), "{bad}");
         }
     }
@@ -186,5 +197,9 @@ mod tests {
         assert!(CredentialId::token().serves(&web));
         assert!(CredentialId::app_installation("ACME").serves(&web));
         assert!(!CredentialId::app_installation("other").serves(&web));
+        let pools = CredentialId::app_installation("Acme").pools().unwrap();
+        assert_eq!((pools.as_str(), pools.owner()), ("credential:app:acme/pools", "acme"));
+        assert_eq!(pools.pooled_credential(), Some("app:acme"));
+        assert!(!CredentialId::app_installation("acme").serves(&pools), "GitHub is not asked about them");
     }
 }

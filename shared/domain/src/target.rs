@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quote::{holds_secret, shown};
 
-/// The three kinds of places where GitHub registers runners.
+/// The three kinds of places where GitHub registers runners, and what is evaluated over several of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetKind {
     /// `owner/name`
@@ -17,6 +17,9 @@ pub enum TargetKind {
     Organization,
     /// `enterprises/NAME`
     Enterprise,
+    /// `credential:ID/pools`: the pools over all targets of a credential. It has no runners of its own, and GitHub is
+    /// never asked about it.
+    Pools,
 }
 
 /// A place whose runners are monitored. Compared by its identity, which is in lower case; displayed as written.
@@ -28,7 +31,8 @@ pub struct Target {
     display: Arc<str>,
 }
 
-/// The identity of a target, also called `repoId`: `owner/name`, `orgs/name` or `enterprises/name`, in lower case.
+/// The identity of a target, also called `repoId`: `owner/name`, `orgs/name`, `enterprises/name` or
+/// `credential:id/pools`, in lower case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetId(Arc<str>);
@@ -63,6 +67,7 @@ impl TargetError {
 const REPOSITORY: &str = "a repository as owner/name, for example acme/web";
 const ORGANIZATION: &str = "an organization's login (letters, digits, `-` and `_`, at most 39), for example acme";
 const ENTERPRISE: &str = "an enterprise's slug (letters, digits, `.`, `-` and `_`), for example acme-corp";
+const POOLS: &str = "the pools of a credential as credential:token/pools or credential:app:ACCOUNT/pools";
 const TARGET: &str = "owner/name, owner/*, orgs/NAME or enterprises/NAME";
 
 /// Owners consist of letters, digits and hyphens, plus the `_shortcode` of managed users; at most 39.
@@ -110,6 +115,23 @@ impl Target {
         Ok(Self::new(TargetKind::Enterprise, format!("enterprises/{slug}")))
     }
 
+    /// The pools over all targets of a credential, from its identity: `token` or `app:account`. GitHub's names contain no
+    /// colon, so that this is never a repository.
+    pub fn pools(credential: &str) -> Result<Self, TargetError> {
+        let credential = credential.to_ascii_lowercase();
+        let is_one = credential == "token" || credential.strip_prefix("app:").is_some_and(is_repository_name);
+        if !is_one || holds_secret(&credential) {
+            return Err(TargetError::new(&credential, POOLS));
+        }
+        Ok(Self::new(TargetKind::Pools, format!("credential:{credential}/pools")))
+    }
+
+    /// The identity of the credential, if this is its pools.
+    pub fn pooled_credential(&self) -> Option<&str> {
+        let of_pools = self.id.0.strip_prefix("credential:").filter(|_| self.kind == TargetKind::Pools);
+        of_pools.and_then(|rest| rest.strip_suffix("/pools"))
+    }
+
     fn new(kind: TargetKind, display: String) -> Self {
         Self { kind, id: TargetId(display.to_ascii_lowercase().into()), display: display.into() }
     }
@@ -124,16 +146,21 @@ impl Target {
         &self.id
     }
 
-    /// The name as written, with the prefix `orgs/` or `enterprises/` unless it is a repository.
+    /// The name as written, with the prefix `orgs/` or `enterprises/` for these.
     pub fn as_str(&self) -> &str {
         &self.display
     }
 
-    /// The account that owns it: the repository's owner, the organization or the enterprise itself.
+    /// The account that owns it: the repository's owner, the organization or the enterprise itself. Of the pools of a
+    /// token, which has no account, it is `token`.
     pub fn owner(&self) -> &str {
         match self.kind {
             TargetKind::Repository => self.display.split('/').next().unwrap_or_default(),
             TargetKind::Organization | TargetKind::Enterprise => self.name(),
+            TargetKind::Pools => {
+                let credential = self.pooled_credential().unwrap_or_default();
+                credential.strip_prefix("app:").unwrap_or(credential)
+            }
         }
     }
 
@@ -157,6 +184,11 @@ impl FromStr for Target {
         match text.split_once('/') {
             Some((kind, login)) if kind.eq_ignore_ascii_case("orgs") => Self::organization(login),
             Some((kind, slug)) if kind.eq_ignore_ascii_case("enterprises") => Self::enterprise(slug),
+            Some((of, pools)) if pools.eq_ignore_ascii_case("pools") && of.contains(':') => {
+                let prefix = of.get(.."credential:".len()).filter(|prefix| prefix.eq_ignore_ascii_case("credential:"));
+                let credential = prefix.and_then(|prefix| of.get(prefix.len()..));
+                credential.map_or_else(|| Err(TargetError::new(text, POOLS)), Self::pools)
+            }
             _ => Self::repository(text),
         }
     }

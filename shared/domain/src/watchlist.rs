@@ -31,6 +31,10 @@ pub struct Watchlist {
     pub ticked_at: Option<Timestamp>,
     /// The targets to be checked at each tick, in order of their identity.
     pub targets: Vec<Target>,
+    /// The pools over all targets of a credential, evaluated at each tick like targets, but no targets that people
+    /// configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Target>,
     /// Targets removed from the list whose outages may still be open. The next tick closes the first [`DROPS_PER_TICK`]
     /// of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,6 +52,13 @@ pub struct Watchlist {
     /// The end of the last week that was reported, or for which there was nothing to report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_until: Option<Timestamp>,
+}
+
+impl Watchlist {
+    /// Everything that a tick sends a job for: the targets, then the pools of credentials.
+    pub fn checked(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().chain(&self.pools)
+    }
 }
 
 /// An entry of the configured list (`acme/*`) whose repositories could not be listed.
@@ -84,6 +95,8 @@ pub struct Configured {
     pub resolved: Vec<TargetSpec>,
     /// Entries that could not be resolved at this tick: their targets stay monitored.
     pub unresolved: Vec<Unresolved>,
+    /// The pools over all targets of a credential, in order of the credentials.
+    pub pools: Vec<Target>,
 }
 
 /// The result of a tick.
@@ -116,6 +129,7 @@ pub fn tick(
     }
 
     let unresolved = entries(&known, &configured, unreachable_after, now, &mut events);
+    let pools = configured.pools;
 
     // Inserted one by one here and elsewhere: each `collect` links a sort per type, 6 KB.
     let (mut was, mut is) = (BTreeSet::new(), BTreeMap::new());
@@ -160,13 +174,15 @@ pub fn tick(
     let (had_their_turn, waiting) = known.dropping.split_at(known.dropping.len().min(DROPS_PER_TICK));
     let still_open = waiting.iter().chain(had_their_turn).filter(|target| !dropped.contains(target.id()));
     // A target that is on the list again before it was closed simply stays monitored.
-    dropping.extend(still_open.filter(|target| !is.contains_key(target.id())).cloned());
+    dropping.extend(still_open.filter(|target| !is.contains_key(target.id()) && !pools.contains(target)).cloned());
+    dropping.extend(known.pools.iter().filter(|target| !pools.contains(target)).cloned());
 
     let mut watchlist = Watchlist {
         revision: known.revision,
         last_notifiable: known.last_notifiable,
         ticked_at: known.ticked_at,
         targets: is.into_values().collect(),
+        pools,
         dropping,
         missing,
         empty_refused,
@@ -309,6 +325,26 @@ mod tests {
             tick(Some(&third.watchlist), configured(&["acme/web"]), &closed, ticked, UNREACHABLE_AFTER, (at(15), 1));
         assert!(fourth.watchlist.dropping.is_empty());
         assert!(events(&fourth).is_empty() && fourth.change.is_some());
+    }
+
+    #[test]
+    fn pools_of_a_credential_are_listed_and_closed_like_targets_without_being_any() {
+        let pools = |name: &str| Target::pools(name).unwrap();
+        let with = |targets: &[&str], pools: Vec<Target>| Configured { pools, ..configured(targets) };
+        let first = first(&["acme/web"]);
+        let second = next(&first, with(&["acme/web"], vec![pools("app:acme"), pools("token")]), 5);
+        assert!(second.change.is_some() && events(&second).is_empty(), "nobody is notified of it");
+        assert_eq!(second.watchlist.targets.len(), 1);
+        let checked: Vec<&str> = second.watchlist.checked().map(Target::as_str).collect();
+        assert_eq!(checked, ["acme/web", "credential:app:acme/pools", "credential:token/pools"]);
+        let third = next(&second, with(&["acme/web"], vec![pools("token")]), 10);
+        assert_eq!(names(&third.watchlist.dropping), ["credential:app:acme/pools"]);
+        assert!(events(&third).is_empty());
+        let fourth = next(&third, with(&["acme/web"], vec![pools("token"), pools("app:acme")]), 15);
+        assert!(fourth.watchlist.dropping.is_empty(), "they are back before they were closed");
+        // They alone do not make the list one that is not empty.
+        let fifth = next(&fourth, with(&[], vec![pools("token")]), 20);
+        assert!(matches!(events(&fifth), [Event::EmptyListRefused { kept: 1 }]));
     }
 
     #[test]

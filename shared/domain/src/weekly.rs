@@ -258,7 +258,7 @@ impl ReportBuilder {
         if of_target.from >= report.until {
             return;
         }
-        report.targets += 1;
+        report.targets += u32::from(fleet.is_target());
         report.runners += count(of_target.runners.len());
         report.pools += count(of_target.pools.len());
         report.observed_secs += of_target.availability.observed.as_secs();
@@ -267,7 +267,7 @@ impl ReportBuilder {
         report.recovered += count(of_target.recovered);
         let mean = of_target.mean_time_to_recovery.unwrap_or_default();
         report.recovery_secs += mean.as_secs() * of_target.recovered as u64;
-        if let (Some(checks), Some(interval)) = (&mut report.checks, self.interval) {
+        if let (Some(checks), Some(interval)) = (&mut report.checks, self.interval.filter(|_| fleet.is_target())) {
             let span = Span { from: of_target.from, until: report.until };
             let of_target = PlannedChecks::of(interval, span, of_target.unobserved);
             checks.planned += of_target.planned;

@@ -2,16 +2,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use monitor_domain::change::Event;
+use monitor_domain::fleet::Fleet;
 use monitor_domain::notifications::{NotificationItem, pending_notification};
 use monitor_domain::observation::{Failure, Fault, Lookup, Observation, ObservedRunner, Outcome};
 use monitor_domain::outage::{Ending, Outage, Visibility};
 use monitor_domain::pool::PoolCounts;
 use monitor_domain::reconcile::drop_target;
-use monitor_domain::runner::RunnerId;
 use monitor_domain::runner::Status::{self, Busy, Idle, Offline};
+use monitor_domain::runner::{Health, Runner, RunnerId};
 use monitor_domain::scope::Scope;
-use monitor_domain::subject::{Revision, Subject};
+use monitor_domain::subject::{CredentialId, Revision, Subject};
 use proptest::prelude::*;
 
 use support::{History, at, closed, opened, policy, runner, target};
@@ -66,6 +69,7 @@ fn a_pool_above_its_minimum_can_be_the_only_one_that_is_alerted_about() {
     let outages = opened(&events);
     assert_eq!((names(&outages), outages[0].visibility), (vec!["runner-1".to_owned()], Visibility::Muted));
     assert!(!events.iter().any(Event::is_notifiable), "{events:?}");
+    assert!(history.fleet.runners.iter().all(|runner| runner.is_pooled), "that is what an answer says");
     let events = history.see(600, &gpus(&[Offline, Offline, Offline, Idle]));
     let notified: Vec<&Outage> = opened(&events).into_iter().filter(|outage| outage.visibility.is_notified()).collect();
     assert_eq!(names(&notified), ["pool gpu"]);
@@ -75,6 +79,13 @@ fn a_pool_above_its_minimum_can_be_the_only_one_that_is_alerted_about() {
     let events = history.see(960, &gpus(&[Idle, Idle, Idle, Idle]));
     let ends: Vec<_> = events.iter().filter(|event| event.is_notifiable()).filter_map(Event::outage_event).collect();
     assert_eq!((closed(&events).len(), names(&ends)), (4, vec!["pool gpu".to_owned()]));
+
+    history.policy = policy(r#"{"pools":{"gpu":{"minimumOnline":"50%"}}}"#);
+    assert!(history.see(1_200, &gpus(&[Idle, Idle, Idle, Idle])).is_empty());
+    assert!(!history.fleet.runners.iter().any(|runner| runner.is_pooled), "the policy alerts about each of them now");
+    let revision = history.fleet.record.revision;
+    history.see(1_500, &gpus(&[Idle, Idle, Idle, Idle]));
+    assert_eq!(history.fleet.record.revision, revision, "that is stored once");
 }
 
 #[test]
@@ -187,7 +198,148 @@ fn a_failed_check_says_nothing_about_a_pool() {
     }
 }
 
+/// A history of the pools over a credential.
+fn over_credential(policy_json: &str) -> History {
+    let mut history = History::new(policy_json);
+    history.fleet = Fleet::unknown(CredentialId::token().pools().unwrap());
+    history
+}
+
+/// What is stored of the runners of the credential's targets; `None` if those of a target are not known.
+fn stored(secs: u64, statuses: Option<&[Status]>) -> Observation {
+    let Some(statuses) = statuses else {
+        let unknown = Failure::new(Fault::Incomplete, "not every runner is known: acme/web is unreachable");
+        return Observation::of(at(secs), Outcome::Failed(unknown));
+    };
+    let complete = Outcome::Complete { pages: Vec::new(), lookups: BTreeMap::new() };
+    let members = gpus(statuses).iter().map(|runner| Runner::first_seen(runner, true, at(0))).collect();
+    Observation { members, ..Observation::of(at(secs), complete) }
+}
+
+#[test]
+fn a_pool_over_a_credential_counts_the_runners_of_its_targets_that_are_registered() {
+    let mut history =
+        over_credential(r#"{"pools":{"gpu":{"minimumOnline":2,"over":"credential"}},"failureThreshold":1}"#);
+    history.check(&stored(0, Some(&[Idle, Busy, Idle])));
+    let mut short = stored(300, Some(&[Idle, Idle, Offline]));
+    short.members[0].health = Health::Gone { since: at(200), alerted: true };
+    let events = history.check(&short);
+    let outages = opened(&events);
+    assert_eq!(names(&outages), ["pool gpu"]);
+    assert_eq!(outages[0].pool, Some(PoolCounts { total: 2, online: 1, wanted: 2 }));
+    assert_eq!(history.changes.last().unwrap().counts.total, 0, "it has no runner of its own");
+    let subject = Subject::from(&history.fleet.record.target);
+    let pending = pending_notification(&subject, None, Revision(0), &history.changes).notification.unwrap();
+    assert!(matches!(&pending.items[..], [NotificationItem::Offline { outages }] if outages.len() == 1));
+}
+
+#[test]
+fn a_pool_over_a_credential_that_was_short_before_the_first_check_is_listed_once() {
+    let mut history =
+        over_credential(r#"{"pools":{"gpu":{"minimumOnline":2,"over":"credential"}},"failureThreshold":1}"#);
+    let events = history.check(&stored(0, Some(&[Idle, Offline])));
+    assert_eq!(opened(&events)[0].visibility, Visibility::Baseline);
+    let mut without =
+        over_credential(r#"{"pools":{"tpu":{"minimumOnline":2,"over":"credential"}},"failureThreshold":1}"#);
+    assert!(opened(&without.check(&stored(0, Some(&[Idle])))).is_empty(), "no target ever had such a runner");
+}
+
+#[test]
+fn unknown_runners_alarm_nobody_and_end_only_a_suspicion() {
+    let mut history = over_credential(r#"{"pools":{"gpu":{"minimumOnline":2,"over":"credential"}}}"#);
+    history.check(&stored(0, Some(&[Idle, Idle])));
+    for check in 1..=2 {
+        history.check(&stored(check * 300, Some(&[Idle, Offline])));
+    }
+    let unknown: Vec<Event> = (3..12).flat_map(|check| history.check(&stored(check * 300, None))).collect();
+    assert!(!unknown.iter().any(Event::is_notifiable), "{unknown:?}");
+    assert!(history.fleet.record.failing.as_ref().is_some_and(|failing| failing.unreachable && !failing.notified));
+    // Readings on both sides of the gap are not consecutive.
+    assert!(opened(&history.check(&stored(12 * 300, Some(&[Idle, Offline])))).is_empty());
+    assert!(opened(&history.check(&stored(13 * 300, Some(&[Idle, Offline])))).is_empty());
+    assert_eq!(names(&opened(&history.check(&stored(14 * 300, Some(&[Idle, Offline]))))), ["pool gpu"]);
+    for check in 15..30 {
+        history.check(&stored(check * 300, None));
+    }
+    assert!(history.fleet.pools[0].open_outage().is_some(), "an open outage stays open");
+    // A stored item that cannot be read is a fault of its own.
+    let mut damaged = over_credential("{}");
+    damaged.check(&support::failed_check(at(0), Fault::Unreadable));
+    assert!(damaged.check(&support::failed_check(at(1_200), Fault::Unreadable)).iter().any(Event::is_notifiable));
+}
+
+#[test]
+fn pools_of_a_credential_that_is_no_longer_listed_end_without_a_word_about_a_target() {
+    let mut history =
+        over_credential(r#"{"pools":{"gpu":{"minimumOnline":2,"over":"credential"}},"failureThreshold":1}"#);
+    history.check(&stored(0, Some(&[Idle, Idle])));
+    history.check(&stored(300, Some(&[Idle, Offline])));
+    let commits = drop_target(&history.fleet, at(600)).commits(7, 50, Default::default());
+    let events = history.store(commits);
+    assert_eq!(closed(&events)[0].ending, Some(Ending::NoLongerMonitored));
+    let subject = Subject::from(&history.fleet.record.target);
+    let pending = pending_notification(&subject, None, Revision(2), &history.changes).notification.unwrap();
+    let is_only_the_pool = matches!(&pending.items[..], [NotificationItem::NoLongerMonitored { outages, whole_target: false, .. }] if outages.len() == 1);
+    assert!(is_only_the_pool, "{pending:?}");
+}
+
+/// What happened to pools: when an outage began, was confirmed and ended, with its counts and visibility.
+fn of_pools(events: &[Event]) -> Vec<String> {
+    let of_outage = |outage: &Outage| {
+        let Outage { started_at, confirmed_at, resolved_at, ending, visibility, pool, .. } = outage;
+        format!("{started_at} {confirmed_at} {resolved_at:?} {ending:?} {visibility:?} {pool:?}")
+    };
+    let outages = events.iter().filter_map(Event::outage_event).filter(|outage| outage.pool.is_some());
+    let reminded = events.iter().filter_map(|event| match event {
+        Event::Reminded { outage, is_last } if outage.pool.is_some() => Some(format!("reminded {is_last}")),
+        Event::FlappingStarted { runner, outages, .. } | Event::FlappingEnded { runner, outages, .. } => {
+            runner.name.starts_with("pool").then(|| format!("flapping {outages}"))
+        }
+        _ => None,
+    });
+    outages.map(of_outage).chain(reminded).collect()
+}
+
 proptest! {
+    /// A pool over a credential is decided about as that of a target with the same runners would be: by the same
+    /// readings, at the same times, with the same failed checks between them.
+    #[test]
+    fn a_pool_over_a_credential_follows_its_runners_as_that_of_a_target_does(
+        readings in proptest::collection::vec(proptest::option::weighted(0.8, proptest::collection::vec(any::<bool>(), 4)), 1..60),
+        minimum in prop_oneof![(1_u32..=4).prop_map(|count| count.to_string()), (1_u32..=100).prop_map(|percent| format!("\"{percent}%\""))],
+        threshold in 1_u32..=4,
+        muted in any::<bool>(),
+    ) {
+        // Runners that are confirmed at once do not delay the pool of their target.
+        let json = |over: &str| format!(
+            r#"{{"pools":{{"gpu":{{"minimumOnline":{minimum},"over":"{over}"}}}},"failureThreshold":{threshold},
+                "repeatInterval":"20m","flapWindow":"2h","runners":{{"runner-*":{{"failureThreshold":1}}}}}}"#
+        );
+        let mut of_target = History::new(&json("target"));
+        let mut of_credential = over_credential(&json("credential"));
+        if muted {
+            of_target.overrides.muted = vec![Scope::Named("pool gpu".to_owned())];
+            of_credential.overrides.muted = of_target.overrides.muted.clone();
+        }
+        let first = [Idle; 4];
+        of_target.see(0, &gpus(&first));
+        of_credential.check(&stored(0, Some(&first)));
+        for (check, online) in (1..).zip(&readings) {
+            let secs = check * 300;
+            let statuses: Option<Vec<Status>> =
+                online.as_ref().map(|online| online.iter().map(|online| if *online { Idle } else { Offline }).collect());
+            let expected = match &statuses {
+                Some(statuses) => of_target.see(secs, &gpus(statuses)),
+                None => of_target.check(&support::failed_check(at(secs), Fault::Service)),
+            };
+            let events = of_credential.check(&stored(secs, statuses.as_deref()));
+            prop_assert_eq!(of_pools(&events), of_pools(&expected));
+            if statuses.is_none() {
+                prop_assert!(!events.iter().any(Event::is_notifiable), "{:?}", events);
+            }
+        }
+    }
+
     /// A pool has an open outage exactly if its last `failureThreshold` readings were short and not two good ones
     /// followed, whatever its runners do.
     #[test]

@@ -1,10 +1,15 @@
 //! The views, as the sqlite3 program shows them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use monitor_domain::pool::{Minimum, PoolAlerts, PoolCounts, PoolOver, PoolRule};
+use monitor_domain::runner::Runner;
+use monitor_domain::target::Target;
+use monitor_domain::time::Timestamp;
 use monitor_embedded::store::EmbeddedStore;
+use monitor_pipeline::items::{Item, RunnerItem};
 use monitor_pipeline::keys::Put;
 use monitor_pipeline::ports::{PutOutcome, Store};
-use monitor_pipeline::testing::samples::every_item;
+use monitor_pipeline::testing::samples::{every_item, runner};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -38,7 +43,8 @@ async fn every_view_has_the_columns_that_people_need() {
     assert_eq!(
         view("SELECT * FROM targets"),
         [
-            "Acme/Web|42|41|2027-01-15T08:00:00.007Z|2027-01-15T08:42:00.007Z|2027-01-15T08:05:00.007Z|GitHub's \"limit\" — wait until 08:15; it's 100 %"
+            "Acme/Web|42|41|2027-01-15T08:00:00.007Z|2027-01-15T08:42:00.007Z|2027-01-15T08:05:00.007Z|GitHub's \"limit\" — wait until 08:15; it's 100 %",
+            "credential:app:acme/pools|6||2027-01-15T08:00:00.007Z|2027-01-15T08:06:00.007Z||",
         ]
     );
     assert_eq!(
@@ -83,7 +89,13 @@ async fn every_view_has_the_columns_that_people_need() {
     );
     assert_eq!(
         view("SELECT * FROM watchlist"),
-        ["Acme/Web|watched", "enterprises/acme-corp|watched", "orgs/Acme|watched", "acme/old|dropping"]
+        [
+            "Acme/Web|watched",
+            "enterprises/acme-corp|watched",
+            "orgs/Acme|watched",
+            "credential:app:acme/pools|pools",
+            "acme/old|dropping",
+        ]
     );
     let mut mutes = view("SELECT scope, until, reason FROM mutes");
     mutes.sort();
@@ -96,4 +108,48 @@ async fn every_view_has_the_columns_that_people_need() {
         ]
     );
     assert_eq!(view("SELECT * FROM acknowledgements"), ["acme/web|7|41|2027-01-15T08:46:00.007Z|U2CERLKJA"]);
+}
+
+#[tokio::test]
+async fn a_runner_has_its_pools_and_a_pool_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("monitor.db");
+    let store = EmbeddedStore::open(&path).unwrap();
+    let pool = |labels: &[&str]| {
+        let rule = PoolRule {
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            minimum: Minimum::Runners(2),
+            alerts: PoolAlerts::Each,
+            over: PoolOver::Target,
+        };
+        Runner::first_pool(&rule, PoolCounts { total: 4, online: 1, wanted: 2 }, Timestamp::default())
+    };
+    let put = |target: &str, runner: Runner| {
+        let target: Target = target.parse().unwrap();
+        Put::replacing(Item::Runner(RunnerItem { target: target.id().clone(), runner }))
+    };
+    let puts = vec![
+        put("acme/web", runner(7, "build-7")),
+        put("acme/web", pool(&["LINUX", "x64"])),
+        put("acme/web", pool(&["gpu"])),
+        put("acme/api", pool(&["linux"])),
+        put("credential:app:acme/pools", pool(&["self-hosted"])),
+        put("credential:app:other/pools", pool(&["linux"])),
+        put("orgs/acme", runner(8, "build-8")),
+    ];
+    assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    let connection = Connection::open(&path).unwrap();
+    assert_eq!(
+        rows(&connection, "SELECT target, name, pools FROM runners WHERE pool_online IS NULL"),
+        ["acme/web|build-7|pool LINUX,x64; pool self-hosted", "orgs/acme|build-8|pool self-hosted"]
+            .map(str::to_owned)
+            .to_vec()
+    );
+    assert_eq!(
+        rows(
+            &connection,
+            "SELECT name, pool_online, pool_total, pool_wanted, pools FROM runners WHERE name = 'pool gpu'"
+        ),
+        ["pool gpu|1|4|2|"]
+    );
 }

@@ -105,7 +105,7 @@ pub(crate) fn needed(endpoint: Endpoint<'_>, kind: CredentialKind) -> String {
         | Endpoint::Groups(target) => match target.kind() {
             TargetKind::Repository => REPOSITORY,
             TargetKind::Organization => ORGANIZATION,
-            TargetKind::Enterprise => ENTERPRISE,
+            TargetKind::Enterprise | TargetKind::Pools => ENTERPRISE,
         },
         Endpoint::Job(..) | Endpoint::Jobs(_) => JOBS,
         Endpoint::Hooks(target) if target.kind() == TargetKind::Repository => REPOSITORY_HOOKS,

@@ -85,7 +85,7 @@ pub(crate) async fn job_hooks(
 ) -> Result<Vec<JobHook>, Failure> {
     let base = match target.kind() {
         TargetKind::Repository => format!("/repos/{target}/hooks"),
-        TargetKind::Organization | TargetKind::Enterprise => format!("/{target}/hooks"),
+        TargetKind::Organization | TargetKind::Enterprise | TargetKind::Pools => format!("/{target}/hooks"),
     };
     let request = |path: &str, query: &str, expected| {
         let mut url = requester.transport.url(path);

@@ -255,7 +255,7 @@ fn shortfall(target: &Target, pages: &[Page], listed: u64) -> Option<Shortfall> 
 pub(crate) fn runners_path(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => format!("/repos/{target}/actions/runners"),
-        TargetKind::Organization | TargetKind::Enterprise => format!("/{target}/actions/runners"),
+        TargetKind::Organization | TargetKind::Enterprise | TargetKind::Pools => format!("/{target}/actions/runners"),
     }
 }
 

@@ -325,6 +325,7 @@ fn word(kind: TargetKind) -> &'static str {
         TargetKind::Repository => "repository",
         TargetKind::Organization => "organization",
         TargetKind::Enterprise => "enterprise",
+        TargetKind::Pools => "credential",
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use monitor_domain::subject::{CredentialId, Revision, Subject};
-use monitor_domain::target::Target;
+use monitor_domain::target::{Target, TargetKind};
 
 use crate::items::Item;
 use crate::keys::{Key, Query};
@@ -21,10 +21,11 @@ pub async fn subjects(store: &impl Store) -> Result<Vec<Subject>, StoreError> {
     }
     for item in store.get(&[Key::Watchlist]).await? {
         if let Item::Watchlist(list) = item {
-            targets.extend(list.targets.into_iter().chain(list.dropping));
+            targets.extend(list.targets.into_iter().chain(list.pools).chain(list.dropping));
         }
     }
-    let accounts = targets.iter().map(|target| CredentialId::app_installation(target.owner()));
+    let accounts = targets.iter().filter(|target| target.kind() != TargetKind::Pools);
+    let accounts = accounts.map(|target| CredentialId::app_installation(target.owner()));
     let credentials: BTreeSet<CredentialId> = accounts.chain([CredentialId::token()]).collect();
     let credentials = credentials.into_iter().map(Subject::Credential);
     let targets = targets.iter().map(|target| Subject::Target(target.id().clone()));

@@ -154,6 +154,8 @@ struct CheckJobForm<'a> {
     organization: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enterprise: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pools_of: Option<&'a str>,
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     requested_at: Option<Timestamp>,
@@ -188,6 +190,7 @@ impl CheckJob {
             repository: (self.target.kind() == TargetKind::Repository).then_some(self.target.as_str()),
             organization: named(TargetKind::Organization),
             enterprise: named(TargetKind::Enterprise),
+            pools_of: self.target.pooled_credential(),
             reason: self.reason,
             requested_at: self.requested_at,
             valid_until: self.valid_until,
@@ -199,11 +202,12 @@ impl CheckJob {
     /// was added by a later release and is ignored.
     pub fn from_json(body: &str) -> Result<Self, MessageError> {
         let (fields, versioned) = fields(body, SHAPES)?;
-        let known = ["version", "repository", "organization", "enterprise", "reason", "requestedAt", "validUntil"];
+        let known =
+            ["version", "repository", "organization", "enterprise", "poolsOf", "reason", "requestedAt", "validUntil"];
         if let Some(strange) = fields.keys().find(|key| !versioned && !known.contains(&key.as_str())) {
             return Err(unreadable(format!("the field `{}` is not known", quote(strange, 40))));
         }
-        let named: Vec<(&str, &Value)> = ["repository", "organization", "enterprise"]
+        let named: Vec<(&str, &Value)> = ["repository", "organization", "enterprise", "poolsOf"]
             .into_iter()
             .filter_map(|field| fields.get(field).map(|value| (field, value)))
             .collect();
@@ -216,6 +220,7 @@ impl CheckJob {
         let target = match field {
             "repository" => Target::repository(name),
             "organization" => Target::organization(name),
+            "poolsOf" => Target::pools(name),
             _ => Target::enterprise(name),
         };
         let target = target.map_err(|error| unreadable(format!("`{field}`: {error}")))?;

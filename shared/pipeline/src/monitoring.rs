@@ -64,7 +64,7 @@ async fn shortfalls(
     let mut pending = Vec::new();
     if let Some(watchlist) = &monitor.watchlist {
         pending.push((Subject::Monitor, Backlog::from(watchlist), monitor.cursor.as_ref()));
-        cycle.targets.extend(watchlist.targets.iter().map(|target| {
+        cycle.targets.extend(watchlist.checked().map(|target| {
             let fleet = by_id.get(target.id());
             let is_failing = fleet.is_some_and(|fleet| fleet.record.failing.is_some());
             (target.id().clone(), fleet.and_then(|fleet| fleet.seen_at()), is_failing)

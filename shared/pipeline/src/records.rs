@@ -11,7 +11,7 @@ use monitor_domain::overrides::Overrides;
 use monitor_domain::recording::OutageRecords;
 use monitor_domain::runner::{Health, RunnerId};
 use monitor_domain::subject::{CredentialId, Revision, Subject};
-use monitor_domain::target::{Target, TargetId};
+use monitor_domain::target::{Target, TargetId, TargetKind};
 use monitor_domain::time::Timestamp;
 use monitor_domain::versions::VersionRecord;
 use monitor_domain::watchlist::Watchlist;
@@ -503,6 +503,7 @@ pub async fn read_versions<'a>(
     store: &impl Store,
     targets: impl Iterator<Item = &'a Target>,
 ) -> Result<BTreeMap<String, VersionRecord>, StoreError> {
+    let targets = targets.filter(|one| one.kind() != TargetKind::Pools);
     let mut credentials: BTreeSet<CredentialId> =
         targets.map(|one| CredentialId::app_installation(one.owner())).collect();
     credentials.insert(CredentialId::token());

@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::Refusals;
 use crate::admins::Admins;
-use crate::announcement::Announcement;
+use crate::announcement::{Announcement, Covered};
 use crate::incoming::{
     Ask, Asked, CommandFault, Incoming, Misunderstanding, RawRequest, Refusal, ReplyUrl, Shown, SigningSecret,
     examine_head, read,
@@ -195,8 +195,7 @@ impl<St: Store, Jobs: Sender, Queue: Sender, Cl: Clock> CommandHandler<'_, St, J
         let announcement = match &answered.answer {
             Answer::Muted { mute, fleets } => {
                 info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was set");
-                let runners = fleets.iter().map(|fleet| fleet.runners.len()).sum();
-                Announcement::Muted { mute: mute.clone(), runners, targets: fleets.len() }
+                Announcement::Muted { mute: mute.clone(), covered: Covered::of(fleets) }
             }
             Answer::Unmuted { mute } => {
                 info!(by, by_name, scope = %mute.scope, until = %mute.until, "a mute was ended");

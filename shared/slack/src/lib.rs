@@ -24,7 +24,7 @@ mod webhook;
 mod webhook_url;
 
 pub use admins::Admins;
-pub use announcement::Announcement;
+pub use announcement::{Announcement, Covered};
 pub use answer::Taken;
 pub use bot::{Bot, BotSettings};
 pub use button::{open_in, with_buttons};

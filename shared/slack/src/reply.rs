@@ -53,7 +53,7 @@ impl Reply {
     /// The announcement in the channel of what a person has changed.
     pub fn announcement(announcement: &Announcement) -> Self {
         let part = match announcement {
-            Announcement::Muted { mute, runners, targets } => announced_mute(mute, *runners, *targets),
+            Announcement::Muted { mute, covered } => announced_mute(mute, *covered),
             Announcement::Unmuted { mute, by } => announced_unmute(mute, by),
         };
         Self::of(Document { parts: vec![part], ..Document::default() })

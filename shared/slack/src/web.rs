@@ -75,6 +75,8 @@ impl WebBase {
             TargetKind::Repository => format!("{owner}/{}", target.name()),
             TargetKind::Organization => format!("organizations/{owner}"),
             TargetKind::Enterprise => format!("enterprises/{owner}"),
+            // No page of GitHub lists the runners of several repositories, and nothing links to it.
+            TargetKind::Pools => owner.to_owned(),
         };
         format!("{self}/{path}/settings/actions/runners")
     }

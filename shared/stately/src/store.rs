@@ -93,7 +93,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
         let watchlist = self.got(&[Key::Watchlist]).await?;
         let mut items = match watchlist.into_iter().next() {
             Some(Item::Watchlist(list)) => {
-                ids.extend(list.targets.iter().chain(&list.dropping).map(Target::id).cloned());
+                ids.extend(list.checked().chain(&list.dropping).map(Target::id).cloned());
                 let keys: Vec<Key> = ids.into_iter().map(Key::Target).collect();
                 self.got(&keys).await?
             }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::layout::{Place, is_found, labels, mark, own_health, page, runner_link, since, state, target_link, time};
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone, worst};
+use crate::target_page::pools;
 use crate::text::{ago, counted, escaped, grouped, minute, one_line};
 use crate::why::why;
 
@@ -89,7 +90,8 @@ pub(crate) fn fleet_page(snapshot: &Snapshot, filter: &Filter) -> String {
 
 /// The sentence that matters: `2 of 42 runners offline, 1 target unreachable, 7 jobs waiting`.
 fn sentence(fleets: &[Fleet]) -> String {
-    let is_unreachable = |fleet: &&Fleet| fleet.record.failing.as_ref().is_some_and(|failing| failing.unreachable);
+    let is_unreachable =
+        |fleet: &&Fleet| fleet.is_target() && fleet.record.failing.as_ref().is_some_and(|failing| failing.unreachable);
     let queues = fleets.iter().flat_map(|fleet| &fleet.queues).filter_map(|queue| queue.waiting.as_ref());
     let waiting: usize = queues.map(|waiting| waiting.count as usize).sum();
     let further =
@@ -122,7 +124,8 @@ fn summary(snapshot: &Snapshot) -> String {
         None => " No monitor runs on this store; these are the results of single checks.",
         Some(_) => "",
     };
-    format!("{}, {}, {}.{tick}", counted(fleets.len(), "target"), counted(open, "open outage"), busy_text(busy))
+    let targets = fleets.iter().filter(|fleet| fleet.is_target()).count();
+    format!("{}, {}, {}.{tick}", counted(targets, "target"), counted(open, "open outage"), busy_text(busy))
 }
 
 fn busy_text(busy: usize) -> String {
@@ -286,7 +289,8 @@ pub(crate) fn runner_table(snapshot: &Snapshot, rows: &[(&State, &Fleet, &Runner
 }
 
 fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
-    let mut fleets: Vec<&Fleet> = snapshot.fleets().iter().collect();
+    let (mut fleets, of_credentials): (Vec<&Fleet>, Vec<&Fleet>) =
+        snapshot.fleets().iter().partition(|fleet| fleet.is_target());
     fleets.sort_by_cached_key(|fleet| std::cmp::Reverse((fleet.record.failing.is_some(), worst(fleet).is_problem())));
     let now = snapshot.now();
     html! {
@@ -303,6 +307,7 @@ fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
             } }
             (pages(fleets.len(), filter))
         }
+        @for fleet in of_credentials { (pools(fleet, now)) }
     }
 }
 

@@ -135,13 +135,19 @@ static FAMILIES: [Family; 13] = [
     Family {
         name: "runner_monitor_target_up",
         help: "Whether the last check of the target succeeded.",
-        samples: Samples::OfEach(|fleet, lines| one(fleet, lines, is_true(fleet.record.failing.is_none()))),
+        // If the pools of a credential cannot be evaluated, one of its targets is not up.
+        samples: Samples::OfEach(|fleet, lines| {
+            if fleet.is_target() {
+                one(fleet, lines, is_true(fleet.record.failing.is_none()));
+            }
+        }),
     },
     Family {
         name: "runner_monitor_target_last_success_timestamp_seconds",
         help: "When the last check of the target that succeeded began.",
         samples: Samples::OfEach(|fleet, lines| {
-            fleet.seen_at().into_iter().for_each(|at| one(fleet, lines, seconds(at)))
+            let seen_at = fleet.seen_at().filter(|_| fleet.is_target());
+            seen_at.into_iter().for_each(|at| one(fleet, lines, seconds(at)));
         }),
     },
     Family {

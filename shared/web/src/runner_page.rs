@@ -97,6 +97,7 @@ pub(crate) fn runner_page(
             @if let Some(job) = runner.current_job() { div { dt { "Current job" } dd { (current_job(job, now)) } } }
             div { dt { "First seen" } dd { (time(runner.first_seen_at)) } }
             @if runner.ephemeral { div { dt { "Kind" } dd { "ephemeral: it takes one job" } } }
+            @if runner.is_pooled { div { dt { "Alerts" } dd { "about its pool only, by policy" } } }
             @for mute in &said.mutes {
                 div { dt { "Muted" } dd {
                     "until " (time(mute.until)) " by " (mute.by.shown())

@@ -10,7 +10,7 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{TargetHistory, Utilisation};
 
 use crate::fleet_page::{meter, of_runners, paged, runner_table};
-use crate::layout::{Place, mark, own_health, page, runner_link, since};
+use crate::layout::{Place, mark, own_health, page, runner_link, since, target_link};
 use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
@@ -37,7 +37,8 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
     let content = html! {
         (own_health(snapshot))
         h1 { (record.target) }
-        p .lead { (of_runners(std::slice::from_ref(fleet))) ". "
+        p .lead {
+            @if fleet.is_target() { (of_runners(std::slice::from_ref(fleet))) } @else { "These pools count the runners of all targets of the credential" } ". "
             @match fleet.seen_at() { Some(at) => { "Checked " (ago(at, now)) "." } None => "No check has succeeded yet." } }
         @if let Some(failing) = &record.failing {
             div class=(if failing.unreachable { "banner" } else { "banner warning" }) role="status" {
@@ -47,9 +48,11 @@ pub(crate) fn target_page(snapshot: &Snapshot, fleet: &Fleet, history: &TargetHi
         }
         (queues(fleet, now))
         (pools(fleet, now))
-        (availability(history, now))
-        h2 { "Runners" span .age { (counted(rows.len() - gone, "runner")) @if gone > 0 { ", " (grouped(gone)) " no longer registered" } } }
-        @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, shown, false)) }
+        @if fleet.is_target() {
+            (availability(history, now))
+            h2 { "Runners" span .age { (counted(rows.len() - gone, "runner")) @if gone > 0 { ", " (grouped(gone)) " no longer registered" } } }
+            @if rows.is_empty() { p .empty { "No runner is registered." } } @else { (runner_table(snapshot, shown, false)) }
+        }
         @if shown.len() < rows.len() {
             p .pages { a href={ "/?q=" (escaped(record.target.as_str())) } { "All " (grouped(rows.len())) " runners" } }
         }
@@ -82,10 +85,11 @@ fn queues(fleet: &Fleet, now: Timestamp) -> Markup {
     }
 }
 
-fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
+/// The pools of a target, or of a credential.
+pub(crate) fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
     html! {
         @if !fleet.pools.is_empty() {
-            h2 { "Pools" }
+            h2 { "Pools" @if !fleet.is_target() { span .age { "over all targets, " (target_link(&fleet.record.target)) } } }
             div .table { table {
                 thead { tr { th { "Labels" } th { "Online" } th .number { "For" } th .wide { "Online, offline" } } }
                 tbody {

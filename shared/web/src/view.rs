@@ -96,6 +96,9 @@ struct RunnerView<'a> {
     /// The job that it runs, if jobs are monitored.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a JobName>,
+    /// Whether the policy alerts about its pool only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pool_alerts_only: bool,
 }
 
 impl<'a> TargetView<'a> {
@@ -146,6 +149,7 @@ impl<'a> RunnerView<'a> {
             group: fleet.group_of(runner),
             ephemeral: runner.ephemeral,
             job: runner.current_job(),
+            pool_alerts_only: runner.is_pooled,
         }
     }
 }

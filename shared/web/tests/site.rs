@@ -16,6 +16,7 @@ use monitor_domain::jobs::{JobName, Queue, WaitReason, WaitingJobs};
 use monitor_domain::notifications::{Notification, NotificationItem};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::{Ending, Outage, OutageId};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::runner::{Down, Health, Runner, Status};
 use monitor_domain::scope::Scope;
 use monitor_domain::subject::{Revision, Subject};
@@ -115,6 +116,30 @@ async fn every_page_escapes_names_and_forbids_what_is_not_its_own() {
     assert!(fleet.contains("<h1>1 of 3 runners offline</h1>"), "{fleet}");
     assert!(fleet.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{fleet}");
     assert!(fleet.contains("last tick 1 min ago, oldest check 1 min ago"), "{fleet}");
+}
+
+#[tokio::test]
+async fn pools_over_a_credential_have_a_page_and_are_no_target() {
+    let pools = "credential:app:acme/pools";
+    let mut short = down(1 << 52, "pool gpu");
+    short.pool = Some(PoolCounts { total: 4, online: 1, wanted: 2 });
+    let pooled = Runner { is_pooled: true, ..healthy(3, "web-3", Status::Idle) };
+    let mut items = vec![record("acme/web"), item("acme/web", pooled), record(pools), item(pools, short)];
+    items.extend(ticked(&["acme/web"]));
+    let site = Site::new(items).await;
+    let (_, fleet) = site.page("/").await;
+    assert!(fleet.contains("1 target, 1 open outage"), "{fleet}");
+    assert!(fleet.contains("The runner is online") && fleet.contains("1 of 4 online, at least 2 wanted"), "{fleet}");
+    let (status, page) = site.page(&format!("/target/{pools}")).await;
+    assert!(status == StatusCode::OK && page.contains("count the runners of all targets"), "{page}");
+    assert!(page.contains("pool gpu") && !page.contains("No runner is registered"), "{page}");
+    let (status, page) = site.page(&format!("/runner/{}/{pools}", 1_u64 << 52)).await;
+    assert!(status == StatusCode::OK && page.contains("pool gpu"), "{page}");
+    let (_, page) = site.page("/runner/3/acme/web").await;
+    assert!(page.contains("about its pool only, by policy"), "{page}");
+    let (_, metrics) = site.page("/metrics").await;
+    assert!(metrics.contains(&format!("runner_monitor_pool_online_runners{{target=\"{pools}\"")), "{metrics}");
+    assert!(!metrics.contains(&format!("runner_monitor_target_up{{target=\"{pools}\"")), "{metrics}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub(crate) fn names(input: &[u8]) {
                 TargetKind::Repository => Target::repository(&format!("{}/{}", target.owner(), target.name())),
                 TargetKind::Organization => Target::organization(target.name()),
                 TargetKind::Enterprise => Target::enterprise(target.name()),
+                TargetKind::Pools => Target::pools(target.pooled_credential().unwrap()),
             };
             assert_eq!(rebuilt.unwrap(), target, "a target built from its parts differs");
             assert!(TargetSpec::One(target.clone()).covers(&target));

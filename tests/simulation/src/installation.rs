@@ -24,7 +24,7 @@ use crate::network::{SimulatedGitHub, SimulatedSender};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
-use crate::world::{POOL_LABEL, POOL_MINIMUM, Rules};
+use crate::world::{CREDENTIAL_POOL_LABELS, CREDENTIAL_POOL_MINIMUM, POOL_LABEL, POOL_MINIMUM, Rules};
 
 /// The time between two ticks.
 pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
@@ -107,9 +107,14 @@ impl Installation {
     fn read_policy(rules: Rules) -> Policy {
         let removed = if rules.alert_on_removed { "alert" } else { "ignore" };
         let (remind, reminders) = (REMIND_MS / MINUTE_MS, REMINDERS);
-        let pools = match rules.has_pool {
-            true => format!(r#","pools":{{"{POOL_LABEL}":{{"minimumOnline":{POOL_MINIMUM}}}}}"#),
-            false => String::new(),
+        let of_target = format!(r#""{POOL_LABEL}":{{"minimumOnline":{POOL_MINIMUM}}}"#);
+        let of_credential =
+            format!(r#""{CREDENTIAL_POOL_LABELS}":{{"minimumOnline":{CREDENTIAL_POOL_MINIMUM},"over":"credential"}}"#);
+        let pools = match (rules.has_pool, rules.has_pool_over_credential) {
+            (false, false) => String::new(),
+            (true, false) => format!(r#","pools":{{{of_target}}}"#),
+            (false, true) => format!(r#","pools":{{{of_credential}}}"#),
+            (true, true) => format!(r#","pools":{{{of_target},{of_credential}}}"#),
         };
         let report = rules.report.map_or_else(String::new, |(day, hour)| {
             format!(r#","report":{{"day":"{}","hour":{hour}}}"#, WEEKDAYS[day])

@@ -206,6 +206,8 @@ pub struct Scenario {
     pub crashes: Vec<u64>,
     /// The ends of versions. `None`: GitHub is an Enterprise Server, which names none.
     pub version_ends: Option<VersionEnds>,
+    /// Whether the policy has a pool over the credential.
+    pub has_pool_over_credential: bool,
     /// When the policy's weekly report is due: hours after the start of the scenario, modulo a week.
     pub report: Option<i64>,
     /// The webhook for workflow jobs; `None` if jobs are not monitored.
@@ -264,6 +266,7 @@ impl Scenario {
             windows,
             crashes: Vec::new(),
             version_ends: None,
+            has_pool_over_credential: Chance::new(seed ^ 0x9001).below(6) == 0,
             report: None,
             webhook: None,
         }
@@ -340,6 +343,7 @@ impl Scenario {
             windows: Vec::new(),
             crashes: Vec::new(),
             version_ends: None,
+            has_pool_over_credential: false,
             report: None,
             webhook: None,
         }

@@ -132,6 +132,10 @@ impl Player<'_> {
                 machine.world.set_webhook(self.scenario.webhook);
                 machine.at(FIRST_DISPATCH_MS, Wake::Dispatch);
             }
+            if self.scenario.has_pool_over_credential {
+                let rules = Rules { has_pool_over_credential: true, ..machine.world.rules };
+                machine.world.set_rules(0, rules);
+            }
             if let Some(hours) = self.scenario.report {
                 let rules = Rules { report: Some(day_and_hour(hours)), ..machine.world.rules };
                 machine.world.set_rules(0, rules);

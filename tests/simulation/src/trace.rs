@@ -17,6 +17,9 @@ pub(crate) fn scenario(scenario: &Scenario, violations: &[Violation]) {
     if let Some(hours) = scenario.report {
         println!("  a weekly report is due {hours} h after the start");
     }
+    if scenario.has_pool_over_credential {
+        println!("  the policy has a pool over the credential");
+    }
     scenario.operations.iter().for_each(|operation| println!("  {operation}"));
     for window in &scenario.windows {
         let [from, until] = [window.from_ms, window.until_ms].map(|ms| ms / MINUTE_MS);

@@ -28,6 +28,11 @@ pub const POOL_LABEL: &str = "fixed";
 /// How many of them must be online.
 pub const POOL_MINIMUM: u32 = 4;
 
+/// Labels that only the permanent runners have together, for a pool over the credential.
+pub const CREDENTIAL_POOL_LABELS: &str = "self-hosted,fixed";
+/// How many permanent runners of all targets on the list must be online.
+pub const CREDENTIAL_POOL_MINIMUM: u32 = 14;
+
 /// The true state of a runner.
 #[derive(Clone, Debug)]
 pub struct TrueRunner {
@@ -249,13 +254,21 @@ pub struct Rules {
     pub alert_on_removed: bool,
     /// Whether `pools` has one of the permanent runners, of which [`POOL_MINIMUM`] must be online.
     pub has_pool: bool,
+    /// Whether `pools` has one over the credential, of which [`CREDENTIAL_POOL_MINIMUM`] must be online.
+    pub has_pool_over_credential: bool,
     /// `report`: the day and the hour, if there is one.
     pub report: Option<(usize, i64)>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { failure_threshold: 3, alert_on_removed: true, has_pool: false, report: None }
+        Self {
+            failure_threshold: 3,
+            alert_on_removed: true,
+            has_pool: false,
+            has_pool_over_credential: false,
+            report: None,
+        }
     }
 }
 

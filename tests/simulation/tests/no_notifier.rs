@@ -32,6 +32,7 @@ fn scenario(store: StoreKind) -> Scenario {
         version_ends: None,
         report: None,
         webhook: None,
+        has_pool_over_credential: false,
     }
 }
 

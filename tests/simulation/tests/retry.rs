@@ -26,6 +26,7 @@ fn scenario(store: StoreKind, is_bot: bool, for_ms: i64) -> Scenario {
         version_ends: None,
         report: None,
         webhook: None,
+        has_pool_over_credential: false,
     }
 }
 

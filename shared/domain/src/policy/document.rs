@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::keys::{Accepts, PolicyKey, reference};
 use super::{LONGEST_KEY, OnRemoved, PolicyFault, PolicyOverrides, is_channel};
-use crate::pool::{Minimum, PoolAlerts, PoolRule};
+use crate::pool::{Minimum, PoolAlerts, PoolOver, PoolRule};
 use crate::quote::{holds_secret, shown};
 use crate::target::Target;
 use crate::time::parse_duration;
@@ -143,7 +143,7 @@ impl Reader<'_> {
                     self.fault(&place, fault);
                 }
             } else if name == POOLS && level != Level::Runner {
-                read.pools = self.pools(&place, written);
+                read.pools = self.pools(&place, level, written);
             } else if name == REPORT && level == Level::Policy {
                 read.report = read_report(written).unwrap_or_else(|fault| {
                     self.fault(&place, fault);
@@ -167,7 +167,7 @@ const POOL_EXAMPLE: &str = r#"{"gpu":{"minimumOnline":2},"linux,x64":{"minimumOn
 
 impl Reader<'_> {
     /// Reads pools: sets of labels with what each wants.
-    fn pools(&mut self, place: &str, written: &Raw) -> Vec<PoolRule> {
+    fn pools(&mut self, place: &str, level: Level, written: &Raw) -> Vec<PoolRule> {
         let entries = match written {
             Raw::Object(entries) => entries,
             Raw::Null => return Vec::new(),
@@ -184,6 +184,9 @@ impl Reader<'_> {
             let place = format!("{place}.{}", shown(written_labels, LONGEST_KEY));
             match read_pool(written_labels, rule) {
                 Ok(pool) if pools.iter().any(|known| known.id() == pool.id()) => self.fault(&place, TWICE.to_owned()),
+                Ok(pool) if pool.over == PoolOver::Credential && level == Level::Target => {
+                    self.fault(&place, OVER_IN_TARGET.to_owned());
+                }
                 Ok(pool) => pools.push(pool),
                 Err(fault) => self.fault(&place, fault),
             }
@@ -191,6 +194,9 @@ impl Reader<'_> {
         pools
     }
 }
+
+/// Why a pool over a credential has no place in a target.
+const OVER_IN_TARGET: &str = "`over` must be `target` here, because other targets count too in a pool over a credential; move the pool to the top level of the policy";
 
 fn read_pool(written_labels: &str, rule: &Raw) -> Result<PoolRule, String> {
     let labels: Vec<String> = written_labels.split(',').map(|label| label.trim().to_owned()).collect();
@@ -200,7 +206,7 @@ fn read_pool(written_labels: &str, rule: &Raw) -> Result<PoolRule, String> {
     let Raw::Object(entries) = rule else {
         return Err(format!("must be an object, for example {{\"minimumOnline\":2}}; found {rule}"));
     };
-    let (mut minimum, mut alerts) = (None, PoolAlerts::default());
+    let (mut minimum, mut alerts, mut over) = (None, PoolAlerts::default(), PoolOver::default());
     for (index, (key, value)) in entries.iter().enumerate() {
         if entries[..index].iter().any(|(earlier, _)| earlier == key) {
             return Err(format!("`{}` {TWICE}", shown(key, LONGEST_KEY)));
@@ -210,14 +216,21 @@ fn read_pool(written_labels: &str, rule: &Raw) -> Result<PoolRule, String> {
             ("alert", Raw::Text(text)) if text == "each" => alerts = PoolAlerts::Each,
             ("alert", Raw::Text(text)) if text == "pool" => alerts = PoolAlerts::Pool,
             ("alert", value) => return Err(format!("`alert` must be `each` or `pool`; found {value}")),
+            ("over", Raw::Text(text)) if text == "target" => over = PoolOver::Target,
+            ("over", Raw::Text(text)) if text == "credential" => over = PoolOver::Credential,
+            ("over", value) => {
+                return Err(format!(
+                    "`over` must be `target` (each target has its own pool) or `credential` (one pool over all of its targets); found {value}"
+                ));
+            }
             (key, _) => {
                 let key = shown(key, LONGEST_KEY);
-                return Err(format!("`{key}` is not a key of a pool; the keys are minimumOnline, alert"));
+                return Err(format!("`{key}` is not a key of a pool; the keys are minimumOnline, alert, over"));
             }
         }
     }
     let minimum = minimum.ok_or("needs minimumOnline, for example {\"minimumOnline\":2}")?;
-    Ok(PoolRule { labels, minimum, alerts })
+    Ok(PoolRule { labels, minimum, alerts, over })
 }
 
 fn read_report(written: &Raw) -> Result<Option<ReportTime>, String> {

@@ -1,6 +1,7 @@
 //! Parsing and precedence of the policy.
 
 use super::*;
+use crate::subject::CredentialId;
 
 fn policy(json: &str, configured: &[&str]) -> Result<Policy, Vec<String>> {
     let document: PolicyDocument = serde_json::from_str(json).map_err(|error| vec![error.to_string()])?;
@@ -258,6 +259,29 @@ fn a_targets_pool_replaces_the_general_one_with_the_same_labels() {
 }
 
 #[test]
+fn a_pool_over_a_credential_is_no_pool_of_its_targets_and_may_be_the_only_one_that_is_alerted_about() {
+    let policy = policy(
+        r#"{"pools":{"gpu":{"minimumOnline":2,"over":"credential","alert":"pool"},"arm":{"minimumOnline":1,"over":"target"}},
+            "targets":{"*":{"failureThreshold":7,"pools":{"GPU":{"minimumOnline":5}}}}}"#,
+        &["acme/web"],
+    )
+    .unwrap();
+    let pools = |target: &Target| -> Vec<String> {
+        policy.for_target(target).pools().map(|rule| format!("{} {:?}", rule.name(), rule.minimum)).collect()
+    };
+    let web: Target = "acme/web".parse().unwrap();
+    let all = CredentialId::token().pools().unwrap();
+    assert_eq!(pools(&web), ["pool arm Runners(1)", "pool GPU Runners(5)"]);
+    assert_eq!(pools(&all), ["pool gpu Runners(2)"]);
+    assert_eq!(policy.pools_over_credentials().len(), 1);
+    let all = policy.for_target(&all);
+    assert_eq!(all.thresholds().failure_threshold, 7, "a pattern that fits everything fits it too");
+    assert!(!all.is_own_pool(policy.pools_over_credentials()[0]));
+    let of_web = policy.for_target(&web);
+    assert!(of_web.alerts_for_pool_only(&["GPU".to_owned()]) && !of_web.alerts_for_pool_only(&["arm".to_owned()]));
+}
+
+#[test]
 fn a_pool_that_cannot_be_read_says_what_it_must_be() {
     for (pools, fault) in [
         (r#"[]"#, "pools: must be an object of labels"),
@@ -272,7 +296,11 @@ fn a_pool_that_cannot_be_read_says_what_it_must_be() {
         (r#"{"gpu":{"minimumOnline":1,"alert":"never"}}"#, "`alert` must be `each` or `pool`; found `never`"),
         (
             r#"{"gpu":{"minimumOnline":1,"minimum":2}}"#,
-            "`minimum` is not a key of a pool; the keys are minimumOnline, alert",
+            "`minimum` is not a key of a pool; the keys are minimumOnline, alert, over",
+        ),
+        (
+            r#"{"gpu":{"minimumOnline":1,"over":"app"}}"#,
+            "pools.gpu: `over` must be `target` (each target has its own pool) or `credential` (one pool over all of its targets); found `app`",
         ),
         (r#"{"gpu":{"minimumOnline":1,"minimumOnline":2}}"#, "is given twice"),
         (r#"{"gpu":{"minimumOnline":1},"GPU":{"minimumOnline":2}}"#, "pools.GPU: is given twice"),
@@ -282,6 +310,13 @@ fn a_pool_that_cannot_be_read_says_what_it_must_be() {
         let faults = policy(&format!(r#"{{"pools":{pools}}}"#), &["acme/web"]).unwrap_err();
         assert!(faults.len() == 1 && faults[0].contains(fault), "{pools}: {faults:?}");
     }
+    let of_target = r#"{"targets":{"acme/web":{"pools":{"gpu":{"minimumOnline":1,"over":"credential"}}}}}"#;
+    let misplaced = policy(of_target, &["acme/web"]).unwrap_err();
+    let expected = "targets.acme/web.pools.gpu: `over` must be `target` here";
+    assert!(
+        misplaced[0].starts_with(expected) && misplaced[0].contains("move the pool to the top level"),
+        "{misplaced:?}"
+    );
     let misplaced = policy(r#"{"runners":{"a":{"pools":{}}}}"#, &["acme/web"]).unwrap_err();
     assert!(misplaced[0].starts_with("runners.a.pools: "), "{misplaced:?}");
 }

@@ -7,6 +7,7 @@ use crate::groups::RunnerGroups;
 use crate::outage::Ending;
 use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
+use crate::target::TargetKind;
 use crate::time::Timestamp;
 
 /// Closes a target's outages as no longer monitored, and forgets its runners.
@@ -33,7 +34,9 @@ pub fn drop_target(fleet: &Fleet, now: Timestamp) -> Decision {
             || runner.flapping.as_ref().is_some_and(|flapping| !flapping.muted);
         if is_known { &mut known } else { &mut quiet }.push(change);
     }
-    let notified = before.failing.as_ref().is_some_and(|failing| failing.notified) || !known.is_empty();
+    // The pools of a credential are no target: their outages end as those of pools that the policy no longer has.
+    let notified = before.target.kind() != TargetKind::Pools
+        && (before.failing.as_ref().is_some_and(|failing| failing.notified) || !known.is_empty());
     let runners = quiet.into_iter().chain(known).collect();
     Decision {
         before: before.clone(),

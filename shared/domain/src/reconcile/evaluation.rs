@@ -29,9 +29,8 @@ pub(super) struct Evaluation<'a> {
     before: Option<&'a Runner>,
     runner: Runner,
     events: Vec<Event>,
+    policy: &'a TargetPolicy<'a>,
     thresholds: Thresholds,
-    /// Whether the policy alerts about its pool only.
-    is_pooled: bool,
     is_ignored: bool,
     is_starting: bool,
     reports_versions: bool,
@@ -68,6 +67,8 @@ pub(super) struct CheckContext<'a> {
     pub(super) groups: Option<&'a RunnerGroups>,
     /// What is known now of the repositories whose jobs the check reads.
     pub(super) polled: &'a [PolledRuns],
+    /// For the pools of a credential: the stored runners of its targets.
+    pub(super) members: &'a [Runner],
 }
 
 impl From<&Runner> for RunnerName {
@@ -82,7 +83,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The evaluation of a runner that is listed for the first time.
-    pub(super) fn registered(runner: Runner, context: &CheckContext<'a>) -> Self {
+    pub(super) fn registered(mut runner: Runner, context: &CheckContext<'a>) -> Self {
         let CheckContext {
             policy,
             overrides,
@@ -95,10 +96,11 @@ impl<'a> Evaluation<'a> {
             jobs,
             ..
         } = *context;
+        runner.is_pooled = runner.is_one() && policy.alerts_for_pool_only(&runner.labels);
         Self {
             before: None,
+            policy,
             thresholds: policy.for_runner(&runner.name, &runner.labels),
-            is_pooled: runner.is_one() && policy.alerts_for_pool_only(&runner.labels),
             is_ignored: runner.is_one() && policy.ignores(&runner.name),
             events: vec![Event::Registered { runner: (&runner).into() }],
             is_starting,
@@ -138,6 +140,7 @@ impl<'a> Evaluation<'a> {
             self.events.push(Event::StatusChanged { runner: (&self.runner).into(), from, to });
         }
         self.runner.read(observed, self.reports_versions, self.at);
+        self.runner.is_pooled = self.policy.alerts_for_pool_only(&self.runner.labels);
     }
 
     /// Updates a pool to the number of its runners that are online.

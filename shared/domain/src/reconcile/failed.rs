@@ -3,10 +3,11 @@
 use crate::change::Event;
 use crate::decision::Decision;
 use crate::fleet::{Counts, Failing, Fleet, TargetRecord};
-use crate::observation::Failure;
+use crate::observation::{Failure, Fault};
 use crate::policy::TargetPolicy;
 use crate::reconcile::change_of;
 use crate::runner::{Health, Runner};
+use crate::target::TargetKind;
 use crate::time::Timestamp;
 
 pub(super) fn check_failed(
@@ -46,6 +47,7 @@ pub(super) fn note_failure(
     is_explained: bool,
     events: &mut Vec<Event>,
 ) -> bool {
+    let kind = after.target.kind();
     let failing = after.failing.get_or_insert_with(|| {
         events.push(Event::ChecksFailing { failure: failure.clone() });
         Failing { since: at, failure: failure.clone(), unreachable: false, notified: false }
@@ -54,12 +56,19 @@ pub(super) fn note_failure(
         !failing.unreachable && at.has_waited(failing.since, policy.thresholds().unreachable_after);
     failing.unreachable |= is_newly_unreachable;
     // A fault that the credential's own notification explains is not repeated for each of its targets.
-    if failing.unreachable && !failing.notified && !(failure.fault.is_shared() && is_explained) {
+    let is_explained = failure.fault.is_shared() && is_explained || is_of_a_member(kind, failure);
+    if failing.unreachable && !failing.notified && !is_explained {
         failing.notified = true;
         failing.failure = failure.clone();
         events.push(Event::BecameUnreachable { since: failing.since, failure: failure.clone(), targets: 1 });
     }
     is_newly_unreachable
+}
+
+/// Whether the pools of a credential cannot be evaluated because of one of its targets. That target has its own
+/// notification.
+fn is_of_a_member(kind: TargetKind, failure: &Failure) -> bool {
+    kind == TargetKind::Pools && failure.fault == Fault::Incomplete
 }
 
 fn is_suspected(runner: &Runner) -> bool {

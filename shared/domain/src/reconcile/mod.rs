@@ -72,6 +72,7 @@ pub fn reconcile(
                 jobs: &observation.jobs,
                 groups: observation.groups.as_ref(),
                 polled: &observation.polled,
+                members: &observation.members,
             };
             let (evaluations, pools, queues) = (Vec::new(), Vec::new(), Vec::new());
             Reconciliation { fleet, context, short, now, evaluations, pools, queues }.complete(pages, lookups)
@@ -166,8 +167,11 @@ impl<'a> Reconciliation<'a> {
     /// Evaluates a known runner; `None` if there is nothing to evaluate, as in most cases.
     fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
         let has_same_job = || job_of(self.context.jobs, runner).is_none_or(|job| job.as_ref() == runner.job.as_deref());
-        let well =
-            runner.health == Health::Healthy && runner.absence.is_none() && runner.flapping.is_none() && has_same_job();
+        let well = runner.health == Health::Healthy
+            && runner.absence.is_none()
+            && runner.flapping.is_none()
+            && runner.is_pooled == self.context.policy.alerts_for_pool_only(&runner.labels)
+            && has_same_job();
         match seen {
             Seen::Unchanged if well && runner.status.is_healthy() => return None,
             Seen::Read(observed) if well && runner.status.is_healthy() && runner.reads_as(observed) => {

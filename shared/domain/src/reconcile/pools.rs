@@ -1,7 +1,7 @@
-//! Evaluates the pools of a target: each like a runner that is online while enough of its runners are.
+//! Evaluates the pools of a target or of a credential: each like a runner that is online while enough of its runners are.
 
-use super::Reconciliation;
 use super::evaluation::Evaluation;
+use super::{Reconciliation, counts_as_peer};
 use crate::pool::{Minimum, PoolCounts, PoolRule};
 use crate::runner::Runner;
 
@@ -44,7 +44,9 @@ impl Reconciliation<'_> {
         let (mut total, mut online) = (0, 0);
         let policy = self.context.policy;
         let counts = |runner: &&Runner| !runner.never_connected() && !policy.ignores(&runner.name);
-        for runner in self.runners_after().filter(|runner| runner.has_labels(&rule.labels)).filter(counts) {
+        let members = self.context.members.iter().filter(|runner| counts_as_peer(runner));
+        let all = self.runners_after().chain(members);
+        for runner in all.filter(|runner| runner.has_labels(&rule.labels)).filter(counts) {
             total += 1;
             online += u32::from(runner.status.is_healthy());
         }

@@ -166,7 +166,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
     /// The watched targets, ordered by their identity. Before the first tick: all targets that were checked.
     async fn watched(&self, monitor: StoredMonitor) -> Result<Vec<Target>, StoreError> {
         if let Some(watchlist) = monitor.watchlist {
-            return Ok(watchlist.targets);
+            return Ok(watchlist.checked().cloned().collect());
         }
         let items = self.store.list(&Query::Targets).await?;
         let targets = items.into_iter().filter_map(|item| match item {

@@ -10,6 +10,7 @@ use monitor_domain::muting::Authority;
 use monitor_domain::notifications::{Flap, Notification, NotificationItem, ResolvedItem, UnresolvedItem};
 use monitor_domain::observation::{Failure, Fault, PageTag};
 use monitor_domain::outage::{Ending, LastHealthy, Outage, OutageId, Peers, Visibility};
+use monitor_domain::pool::PoolCounts;
 use monitor_domain::routing::Part;
 use monitor_domain::runner::{Absence, Down, Flapping, Health, Runner, RunnerId, Status, Suspicion};
 use monitor_domain::scope::Scope;
@@ -73,6 +74,7 @@ pub fn runner(id: u64, name: &str) -> Runner {
         updated_at: None,
         pool: None,
         waiting: None,
+        is_pooled: false,
         connected: true,
         status: Status::Idle,
         busy: false,
@@ -277,6 +279,18 @@ pub fn every_item() -> Vec<Item> {
             jobs_sent_at: Some(at(302)),
             next_tick_at: Some(at(902)),
         }),
+        Item::Target(target_record("credential:app:acme/pools", 6)),
+        Item::Runner(RunnerItem {
+            target: target("credential:app:acme/pools").id().clone(),
+            runner: Runner {
+                pool: Some(PoolCounts { total: 4, online: 1, wanted: 2 }),
+                ..runner((1 << 52) + 7, "pool gpu")
+            },
+        }),
+        Item::Runner(RunnerItem {
+            target: web.id().clone(),
+            runner: Runner { is_pooled: true, ..runner(21, "build-21") },
+        }),
         Item::Credential(CredentialRecord {
             revision: Revision(3),
             last_notifiable: Revision(2),
@@ -288,6 +302,7 @@ pub fn every_item() -> Vec<Item> {
         }),
         Item::Credential(CredentialRecord::new(CredentialId::token())),
         Item::Watchlist(Watchlist {
+            pools: CredentialId::app_installation("acme").pools().into_iter().collect(),
             revision: Revision(5),
             last_notifiable: Revision(4),
             ticked_at: Some(at(300)),

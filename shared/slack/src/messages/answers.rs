@@ -95,7 +95,7 @@ impl AnswerBuilder<'_> {
     fn line(&self, fleet: &Fleet, runner: &Runner, with_target: bool) -> Line {
         let line = Line::default().name(&runner.name);
         let line = if with_target { line.text(" in ").name(&place(&fleet.record.target)) } else { line };
-        let last_known = if with_target && is_unreachable(fleet) { "last known: " } else { "" };
+        let last_known = if with_target && fleet.record.failing.is_some() { "last known: " } else { "" };
         line.text(": ")
             .text(last_known)
             .and(self.status(runner, self.is_old(fleet)))
@@ -115,7 +115,7 @@ impl AnswerBuilder<'_> {
 
     /// Whether the stored data of a target may be outdated: its checks fail, or the monitor has stopped.
     fn is_old(&self, fleet: &Fleet) -> bool {
-        self.stalled_since.is_some() || is_unreachable(fleet)
+        self.stalled_since.is_some() || fleet.record.failing.is_some()
     }
 
     /// A runner's state in a few words; its state when last checked if the data `is_old`.
@@ -206,7 +206,7 @@ impl AnswerBuilder<'_> {
         let which = match unreachable[..] {
             [] => return None,
             [one] => Line::default().name(&place(&one.record.target)),
-            _ => Line::of(format!("{} of {}", unreachable.len(), counted(fleets.len(), "target", "targets"))),
+            _ => Line::of(format!("{} of {}", unreachable.len(), counted(targets_in(fleets), "target", "targets"))),
         };
         let failing = || unreachable.iter().filter_map(|fleet| fleet.record.failing.as_ref());
         let since = failing().map(|failing| failing.since).min();
@@ -230,9 +230,10 @@ impl AnswerBuilder<'_> {
     /// The counts of runners: of those monitored now or, if there are none, of those last known.
     fn figures_of(&self, fleets: &[Fleet]) -> Figures {
         let (unreachable, reachable): (Vec<&Fleet>, Vec<&Fleet>) =
-            fleets.iter().partition(|fleet| is_unreachable(fleet));
+            fleets.iter().filter(|fleet| fleet.is_target()).partition(|fleet| is_unreachable(fleet));
         let is_old = self.stalled_since.is_some() || (reachable.is_empty() && !unreachable.is_empty());
-        let counted: Vec<&Fleet> = if is_old { fleets.iter().collect() } else { reachable };
+        let counted: Vec<&Fleet> =
+            if is_old { unreachable.iter().copied().chain(reachable).collect() } else { reachable };
         let counts = Counts::of(counted.iter().flat_map(|fleet| &fleet.runners));
         let busy = counted.iter().flat_map(|fleet| &fleet.runners).filter(|runner| is_at_work(runner)).count();
         let left_out = if is_old { 0 } else { unreachable.len() };
@@ -312,9 +313,15 @@ impl Figures {
     }
 }
 
-/// Whether checks of a target fail, so that its stored data may be outdated.
+/// Whether checks of a target fail, so that its stored data may be outdated. If the pools of a credential cannot be
+/// evaluated, one of its targets is.
 fn is_unreachable(fleet: &Fleet) -> bool {
-    fleet.record.failing.is_some()
+    fleet.is_target() && fleet.record.failing.is_some()
+}
+
+/// How many targets these are. The pools of a credential are none.
+pub(super) fn targets_in(fleets: &[Fleet]) -> usize {
+    fleets.iter().filter(|fleet| fleet.is_target()).count()
 }
 
 fn is_at_work(runner: &Runner) -> bool {

@@ -70,8 +70,9 @@ pub(crate) fn live(
     Document {
         place: builder.target.as_ref().map_or_else(String::new, short_place),
         parts: vec![Section { advice: overrides::acknowledgement_line(outages, acknowledged), ..live }],
-        footer: builder.target.as_ref().map(|target| {
-            Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target))
+        footer: builder.target.as_ref().map(|target| match target.kind() {
+            TargetKind::Pools => counted_over(target),
+            _ => Line::default().name(&place(target)).text(" · ").link("All runners", web.runners_page(target)),
         }),
         ..Document::default()
     }
@@ -139,6 +140,9 @@ impl<'a> MessageBuilder<'a> {
     /// The counts of the target's runners, and a link to its page.
     fn footer(&self) -> Option<Line> {
         let target = self.target.as_ref()?;
+        if target.kind() == TargetKind::Pools {
+            return Some(counted_over(target));
+        }
         let counts = &self.notification.counts;
         let unknown = |item: &NotificationItem| {
             matches!(
@@ -171,12 +175,21 @@ impl<'a> MessageBuilder<'a> {
     }
 }
 
+/// The footer of messages about the pools of a credential, which have no runners of their own and no page on GitHub.
+fn counted_over(pools: &Target) -> Line {
+    Line::of("Counted over ").name(&place(pools))
+}
+
 /// A target's name within a sentence.
 fn place(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => target.as_str().to_owned(),
         TargetKind::Organization => format!("organization {}", target.name()),
         TargetKind::Enterprise => format!("enterprise {}", target.name()),
+        TargetKind::Pools => match target.owner() {
+            "token" => "all targets".to_owned(),
+            account => format!("all targets of {account}"),
+        },
     }
 }
 
@@ -185,7 +198,7 @@ fn short_place(target: &Target) -> String {
     match target.kind() {
         TargetKind::Repository => target.as_str().to_owned(),
         TargetKind::Organization => target.name().to_owned(),
-        TargetKind::Enterprise => place(target),
+        TargetKind::Enterprise | TargetKind::Pools => place(target),
     }
 }
 

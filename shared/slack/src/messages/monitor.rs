@@ -106,7 +106,7 @@ impl MessageBuilder<'_> {
             Some(TargetKind::Enterprise) => {
                 Line::of("the scope ").command("manage_runners:enterprise").text(" (classic token)")
             }
-            None => Line::of(
+            Some(TargetKind::Pools) | None => Line::of(
                 "Administration: read for repositories and Self-hosted runners: read for organizations (classic: ",
             )
             .command("repo")

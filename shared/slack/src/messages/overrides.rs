@@ -3,6 +3,7 @@
 use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::muting::MuteRefusal;
 use monitor_domain::outage::Outage;
+use monitor_domain::runner::Runner;
 use monitor_domain::scope::Scope;
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
@@ -13,6 +14,7 @@ use super::detail::{Moment, began_unseen, facts, runners, since, since_first};
 use super::foresight::removal;
 use super::outages::{of_pools_or, was_running_a_job};
 use super::{MAX_ITEMS, MessageBuilder, counted, part, place};
+use crate::announcement::Covered;
 use crate::document::{Line, Mark, Section};
 
 /// The most people named as having acknowledged one message's outages.
@@ -140,9 +142,27 @@ pub(super) fn acknowledged(target: &Target, outages: usize, by: &PersonId, now: 
     }
 }
 
+/// What becomes of outages during a mute. Those of a runner are never reported if the policy alerts about its pool only.
+fn at_the_end(Covered { runners, pooled, pools, .. }: Covered) -> String {
+    let reported = "Outages are recorded; those still open at the end are reported then";
+    match pooled {
+        0 => format!("{reported}."),
+        _ if pooled == runners && pools == 0 => {
+            "Outages are recorded. By policy only those of the pool are ever reported.".to_owned()
+        }
+        _ => format!(
+            "{reported}, except those of {}, of which the policy alerts about the pool only.",
+            counted(pooled, "runner", "runners")
+        ),
+    }
+}
+
 pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Section {
     let counts = Counts::of(fleets.iter().flat_map(|fleet| &fleet.runners));
-    let targets = counted(fleets.len(), "target", "targets");
+    let places = match fleets.iter().filter(|fleet| fleet.is_target()).count() {
+        0 if !fleets.is_empty() => "over all targets".to_owned(),
+        targets => format!("in {}", counted(targets, "target", "targets")),
+    };
     let pools = || fleets.iter().flat_map(|fleet| &fleet.pools);
     let runners = match (counts.total, pools().count()) {
         (0, pools) if pools > 0 => counted(pools, "pool", "pools"),
@@ -151,13 +171,14 @@ pub(super) fn muted(mute: &Mute, fleets: &[Fleet]) -> Section {
             format!("{} and {}", counted(total, "runner", "runners"), counted(of_them, "pool", "pools"))
         }
     };
-    let down = usize::try_from(counts.down).unwrap_or(usize::MAX);
-    let down = down.saturating_add(pools().filter(|pool| pool.open_outage().is_some()).count());
-    let lead = Line::of("No alerts about ").text(format!("{runners} in {targets} until ")).on(mute.until).text(".");
+    let notified = |runner: &&Runner| runner.open_outage().is_some_and(|outage| outage.visibility.is_notified());
+    let down = pools().chain(fleets.iter().flat_map(|fleet| &fleet.runners)).filter(notified).count();
+    let lead = Line::of("No alerts about ").text(format!("{runners} {places} until ")).on(mute.until).text(".");
+    let at_the_end = at_the_end(Covered::of(fleets));
     let open = match down {
-        0 => " Outages are recorded; those still open at the end are reported then.".to_owned(),
+        0 => format!(" {at_the_end}"),
         down => format!(
-            " Outages are recorded; those still open at the end are reported then. The end of {} is still reported.",
+            " {at_the_end} The end of {} is still reported.",
             counted(down, "outage that is already open", "outages that are already open")
         ),
     };
@@ -198,7 +219,8 @@ pub(super) fn mute_refused(asked: &Scope, refusal: MuteRefusal, has_admins: bool
 }
 
 /// The announcement in the channel that somebody set a mute.
-pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Section {
+pub(crate) fn announced_mute(mute: &Mute, covered: Covered) -> Section {
+    let Covered { runners, targets, .. } = covered;
     let what = match runners {
         // The mute is of a pool.
         0 => "about it".to_owned(),
@@ -212,7 +234,7 @@ pub(crate) fn announced_mute(mute: &Mute, runners: usize, targets: usize) -> Sec
     };
     Section {
         brief: Line::of(" until ").on(mute.until).text("."),
-        lead: lead.text(" Outages are recorded; those still open at the end of the mute are reported."),
+        lead: lead.text(format!(" {}", at_the_end(covered))),
         advice: vec![Line::of("To end it now: ").command("/runner-unmute").text(" ").name(&mute.scope.to_string())],
         ..part(Mark::Info, scope(&mute.scope).text(" muted"))
     }
@@ -230,7 +252,7 @@ pub(super) fn unmuted(mute: &Mute) -> Section {
         brief: Line::of(": alerts resume."),
         lead: scope(&mute.scope).text(
             ": alerts resume. Runners that went offline during the mute and still are will be reported by the next \
-             check, within minutes.",
+             check, within minutes, unless the policy alerts about their pool only.",
         ),
         ..part(Mark::Info, scope(&mute.scope).text(" no longer muted"))
     }

@@ -14,7 +14,7 @@ use monitor_pipeline::commands::{Answer, Answered};
 use monitor_pipeline::items::Mute;
 use monitor_pipeline::person::PersonId;
 use monitor_slack::incoming::{CommandFault, Misunderstanding, Verb, parse_command};
-use monitor_slack::{Announcement, Reply, WebBase};
+use monitor_slack::{Announcement, Covered, Reply, WebBase};
 
 use super::{DAY, HOUR, MINUTE, ended, job, outage, start};
 
@@ -42,6 +42,7 @@ fn runner(number: u64) -> Runner {
         version,
         updated_at: None,
         pool: None,
+        is_pooled: false,
         waiting: None,
         connected: true,
         status: if busy { Status::Busy } else { Status::Idle },
@@ -107,6 +108,36 @@ fn fleet(name: &str, runners: Vec<Runner>) -> Fleet {
     Fleet { record, runners, last_seen_at: Some(now().minus(MINUTE * 4)), ..Fleet::unknown(target(name)) }
 }
 
+/// A runner of which the policy alerts about the pool only.
+fn pooled(number: u64) -> Runner {
+    Runner { is_pooled: true, ..runner(number) }
+}
+
+/// The pools of a credential: one that is short.
+fn pools_of(name: &str) -> Fleet {
+    let outage = super::short_pool();
+    let pool = Runner {
+        id: outage.runner_id,
+        name: outage.runner_name.clone(),
+        labels: outage.labels.clone(),
+        version: None,
+        pool: outage.pool,
+        status: Status::Offline,
+        status_since: outage.started_at,
+        health: Health::Down(Box::new(Down::new(outage))),
+        ..runner(1)
+    };
+    Fleet { pools: vec![pool], ..fleet(name, Vec::new()) }
+}
+
+/// The same while a target of the credential is unreachable.
+fn unknown_pools(name: &str) -> Fleet {
+    let failure = Failure::new(CheckFault::Incomplete, "not every runner is known: acme/web is unreachable");
+    let mut fleet = pools_of(name);
+    fleet.record.failing = Some(Failing { since: start(), failure, unreachable: true, notified: false });
+    fleet
+}
+
 fn unreachable(name: &str, runners: Vec<Runner>) -> Fleet {
     let failure = Failure::new(CheckFault::Forbidden, "GitHub refuses access (403): Resource not accessible");
     let mut fleet = fleet(name, runners);
@@ -152,6 +183,27 @@ fn overrides() -> Vec<(&'static str, Answered)> {
     let refused = |refusal, has_admins| answered(Answer::MuteRefused { scope: named("gpu-*"), refusal, has_admins });
     vec![
         ("muted_one", answered(Answer::Muted { mute: mutes().remove(2), fleets: vec![web.clone()] })),
+        (
+            "muted_pooled_runners",
+            answered(Answer::Muted {
+                mute: mute(named("gpu-*"), None),
+                fleets: vec![fleet("acme/web", vec![pooled(1), pooled(2)])],
+            }),
+        ),
+        (
+            "muted_some_pooled_runners",
+            answered(Answer::Muted {
+                mute: mute(named("gpu"), None),
+                fleets: vec![fleet("acme/web", vec![runner(1), pooled(2)]), pools_of("credential:app:acme/pools")],
+            }),
+        ),
+        (
+            "muted_pool_over_a_credential",
+            answered(Answer::Muted {
+                mute: mute(named("pool gpu"), None),
+                fleets: vec![pools_of("credential:token/pools")],
+            }),
+        ),
         ("muted_while_one_is_offline", answered(Answer::Muted { mute: mutes().remove(1), fleets: fleets() })),
         ("mute_too_long", refused(MuteRefusal::TooLong, true)),
         ("mute_too_long_without_admins", refused(MuteRefusal::TooLong, false)),
@@ -176,6 +228,7 @@ fn overviews() -> Vec<(&'static str, Answered)> {
         fleet("enterprises/acme-corp", vec![]),
         fleet("orgs/acme", vec![runner(1), runner(3), runner(4)]),
     ];
+    let with_pools = vec![fleet("acme/api", vec![runner(1)]), unknown_pools("credential:app:acme/pools")];
     let has_stopped = Answered {
         ticked_at: Some(start().minus(HOUR)),
         unread: vec![target("acme/slow"), target("orgs/slow")],
@@ -184,6 +237,7 @@ fn overviews() -> Vec<(&'static str, Answered)> {
     vec![
         ("overview_all_well", of(well)),
         ("overview_mixed", of(mixed)),
+        ("overview_with_pools_over_a_credential", of(with_pools)),
         ("overview_of_nothing", Answered { ticked_at: None, ..of(Vec::new()) }),
         ("overview_while_the_monitor_has_stopped", has_stopped),
     ]
@@ -237,6 +291,8 @@ fn targets() -> Vec<(&'static str, Answered)> {
         ("target_all_well", of(fleet("orgs/acme", vec![runner(1), runner(2)]))),
         ("target_without_runners", of(fleet("acme/empty", Vec::new()))),
         ("target_not_checked_yet", of(unseen)),
+        ("pools_over_a_token", of(pools_of("credential:token/pools"))),
+        ("pools_while_a_target_is_unknown", of(unknown_pools("credential:app:acme/pools"))),
         ("target_unreachable", of(unreachable("acme/web", vec![runner(1)]))),
     ]
 }
@@ -255,6 +311,11 @@ fn runners() -> Vec<(&'static str, Answered)> {
     vec![
         ("runner_idle", of("build-01", vec![fleet("acme/web", vec![runner(1)])])),
         ("runner_busy_with_a_known_job", of("build-03", vec![fleet("acme/web", vec![busy])])),
+        (
+            "runner_of_a_pool_about_which_alone_people_are_alerted",
+            of("build-01", vec![fleet("acme/web", vec![pooled(1)])]),
+        ),
+        ("pool_over_a_credential", of("pool gpu", vec![pools_of("credential:app:acme/pools")])),
         ("runner_offline", of("build-03", vec![fleet("orgs/acme", vec![offline(3)])])),
         ("runner_of_an_unreachable_target", of("build-01", vec![unreachable("acme/web", vec![runner(1)])])),
         ("runner_in_two_targets", of("build-01", everywhere)),
@@ -363,15 +424,22 @@ fn extremes() -> Vec<(&'static str, Answered)> {
     ]
 }
 
+fn covered(runners: usize, pooled: usize, targets: usize) -> Covered {
+    Covered { runners, pooled, pools: 0, targets }
+}
+
 /// Announcements in the channel of what a person has changed.
 fn announcements() -> Vec<(&'static str, Reply)> {
-    let with_reason = Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), runners: 12, targets: 3 };
-    let without = Announcement::Muted { mute: mute(named("build-7"), None), runners: 1, targets: 1 };
+    let with_reason =
+        Announcement::Muted { mute: mute(named("gpu-*"), Some("new <disk>")), covered: covered(12, 0, 3) };
+    let without = Announcement::Muted { mute: mute(named("build-7"), None), covered: covered(1, 0, 1) };
+    let of_pooled = Announcement::Muted { mute: mute(named("gpu-1"), None), covered: covered(1, 1, 1) };
     let mute = mute(named("gpu-*"), None);
     let by = mute.by.clone();
     vec![
         ("announced_mute", Reply::announcement(&with_reason)),
         ("announced_mute_of_one", Reply::announcement(&without)),
+        ("announced_mute_of_pooled", Reply::announcement(&of_pooled)),
         ("announced_unmute", Reply::announcement(&Announcement::Unmuted { mute, by })),
     ]
 }

@@ -192,11 +192,29 @@ fn pools() -> Vec<(&'static str, Notification)> {
             "pool_has_enough_again",
             about("acme/web", 0, vec![NotificationItem::Recovered { outages: vec![over.clone()] }]),
         ),
-        ("pool_still_short", about("acme/web", 0, vec![still])),
+        ("pool_still_short", about("acme/web", 0, vec![still.clone()])),
         ("pool_short_when_monitoring_starts", about("acme/web", 0, at_start(vec![short_pool()]))),
         (
             "pool_short_when_monitoring_starts_with_runners",
             about("acme/web", 1, at_start(vec![short_pool(), outage(2)])),
+        ),
+        ("pool_over_app_short", about("credential:app:acme/pools", 0, offline(vec![short_pool()]))),
+        ("pool_over_token_still_short", about("credential:token/pools", 0, vec![still.clone()])),
+        (
+            "pool_over_app_has_enough_again",
+            about("credential:app:acme/pools", 0, vec![NotificationItem::Recovered { outages: vec![over.clone()] }]),
+        ),
+        (
+            "pool_over_app_no_longer_monitored",
+            about(
+                "credential:app:acme/pools",
+                0,
+                vec![NotificationItem::NoLongerMonitored {
+                    outages: vec![Outage { ending: Some(Ending::NoLongerMonitored), ..over.clone() }],
+                    whole_target: false,
+                    again_since: None,
+                }],
+            ),
         ),
         ("pool_was_short", about("acme/web", 0, vec![NotificationItem::CameAndWent { outages: vec![over.clone()] }])),
         (

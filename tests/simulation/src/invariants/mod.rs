@@ -102,6 +102,7 @@ pub fn examine(scenario: &Scenario, played: &Played) -> anyhow::Result<(Vec<Viol
     examination.evidence_of_all(&list);
     examination.weeks(&records, &list);
     examination.incidents(&records);
+    examination.pools_of_credential(scenario)?;
     examination.questions(scenario);
     examination.edits();
     examination.waits(&records);

@@ -19,7 +19,8 @@ const UNREACHABLE_IN_TIME: &str = "an unreachable target or credential is notifi
 const REACHABLE_AGAIN: &str = "a target or credential that is reachable again is notified in time, once";
 
 /// Kinds of notifications that must be sent by a certain time. A long run fails if one of them was never tested.
-pub const PROMISES: [&str; 24] = [
+pub const PROMISES: [&str; 25] = [
+    super::pools::CREDENTIAL_POOL_PROMISE,
     super::availability::AVAILABILITY,
     super::states::CAME_BACK,
     super::states::FLAPPED,

@@ -17,6 +17,7 @@ pub use checks::{Reading, count_apart};
 pub use incidents::FEWEST_LOST;
 pub use jobs::{Known, THRESHOLD_MS};
 pub use overrides::{Decided, Silence};
+pub use pools::Shortage;
 pub use unseen::{Listed, Unseen};
 pub use versions::{REMOVAL_STAGES, STAGES};
 

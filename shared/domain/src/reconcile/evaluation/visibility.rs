@@ -13,7 +13,7 @@ const REMOVAL_WARNING_DAYS: [u32; 2] = [1, 3];
 
 impl Evaluation<'_> {
     fn is_muted(&self) -> bool {
-        self.is_pooled || self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
+        self.runner.is_pooled || self.overrides.mutes(self.target, &self.runner.name, &self.runner.labels)
     }
 
     /// The visibility of an outage after the mutes are applied.

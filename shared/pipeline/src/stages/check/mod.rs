@@ -1,6 +1,7 @@
 //! Check one target: read, ask GitHub, decide, commit.
 
 mod groups;
+mod pools;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use monitor_domain::quote::quote;
 use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::subject::{CredentialId, Revision, Subject};
-use monitor_domain::target::{Target, TargetSpec};
+use monitor_domain::target::{Target, TargetKind, TargetSpec};
 use monitor_domain::time::Timestamp;
 use monitor_domain::versions::VersionRecord;
 use tracing::{debug, info, warn};
@@ -205,7 +206,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             credential: CredentialReport::default(),
             pending_since: None,
         };
-        if job.reason != Reason::Dropped && !self.settings.configured.iter().any(|spec| spec.covers(target)) {
+        if job.reason != Reason::Dropped && !self.is_configured(target) {
             warn!(target_id = %target, "refused to check a target that is not configured; add it to the list of targets");
             return idle(CheckEnding::NotConfigured);
         }
@@ -233,6 +234,13 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
                 warn!(target_id = %target, %error, "the check failed before it could commit");
                 CheckReport { disposition: error.into(), ..idle(CheckEnding::Broken) }
             }
+        }
+    }
+
+    fn is_configured(&self, target: &Target) -> bool {
+        match target.kind() {
+            TargetKind::Pools => !self.settings.policy.pools_over_credentials().is_empty(),
+            _ => self.settings.configured.iter().any(|spec| spec.covers(target)),
         }
     }
 
@@ -275,6 +283,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         for is_last in [false, true] {
             let tried = match job.reason {
                 Reason::Dropped => self.drop_once(&job.target, now).await?,
+                _ if let Some(credential) = job.target.pooled_credential() => {
+                    Box::pin(self.check_pools(&job.target, credential, now, is_last)).await?
+                }
                 _ => self.check_once(job, now, is_last).await?,
             };
             match tried {
@@ -461,7 +472,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     async fn is_listed(&self, target: &Target) -> Result<bool, StoreError> {
         let is_named = |spec: &TargetSpec| matches!(spec, TargetSpec::One(named) if named == target);
         Ok(match records::read_monitor(self.store, self.clock).await?.watchlist {
-            Some(watchlist) => watchlist.targets.contains(target),
+            Some(watchlist) => watchlist.checked().any(|listed| listed == target),
             // Before the first tick, entries such as `acme/*` are not resolved yet.
             None => self.settings.configured.iter().any(is_named),
         })
@@ -656,6 +667,10 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             // This affects every target of the credential: the warning is logged once, for the credential.
             CheckEnding::Failed(failure) if failure.fault.is_shared() => {
                 info!(target_id = %target, %failure, "not checked")
+            }
+            // The target that is not known has a warning of its own.
+            CheckEnding::Failed(failure) if target.kind() == TargetKind::Pools => {
+                info!(target_id = %target, %failure, "the pools stay as they are");
             }
             CheckEnding::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
             CheckEnding::Late(failure) => {

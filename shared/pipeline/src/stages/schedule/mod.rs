@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use monitor_domain::subject::Subject;
+use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::{Target, TargetId, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, tick};
+use monitor_domain::watchlist::{Configured, DROPS_PER_TICK, Tick, Unresolved, Watchlist, tick};
 use tracing::{info, warn};
 
-use self::pacing::{DispatchPlan, Due, Targets, dispatch_plan};
+use self::pacing::{DispatchPlan, Due, LONGEST_DELAY, Targets, dispatch_plan};
 use crate::items::{Item, LastSeen};
 use crate::keys::Put;
 use crate::messages::{CheckJob, Reason, StateChange};
@@ -85,7 +85,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
     async fn tick_once(&self, now: Timestamp) -> Result<ScheduleReport, StoreError> {
         let stopwatch = Stopwatch::start(self.clock);
         let stored = records::read_monitor(self.store, self.clock).await?;
-        let configured = self.resolve(now, &stopwatch).await;
+        let mut configured = self.resolve(now, &stopwatch).await;
+        configured.pools = self.pools_of(&configured.targets, stored.watchlist.as_ref());
         let (closed, pending_since) = self.closed(stored.watchlist.as_ref().map_or(&[], |list| &list.dropping)).await;
         // At least three ticks: otherwise every late tick would count as a gap.
         let gap = self.settings.policy.base().unreachable_after.max(self.settings.interval * 3);
@@ -125,7 +126,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let targets = Targets { all: watchlist.targets.clone(), added: &added, jobs_sent_at };
         let DispatchPlan { due, throttled, is_once } =
             dispatch_plan(self.source, self.settings, self.quota_estimators, targets, now).await;
-        let disposition = match self.send_jobs(&due, &watchlist.dropping, now).await {
+        let pools = watchlist.pools.iter().map(|pools| self.pools_due(pools, now));
+        let jobs: Vec<Due> = due.iter().cloned().chain(pools).collect();
+        let disposition = match self.send_jobs(&jobs, &watchlist.dropping, now).await {
             Ok(()) => {
                 if is_once && let Err(error) = self.record_heartbeat(beats_at, Some(now)).await {
                     warn!(%error, "the sent jobs were not recorded: a repeated tick sends them again");
@@ -215,6 +218,24 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
             }
         }
         configured
+    }
+
+    /// The pools of the credentials whose targets are checked, if the policy has such pools. The targets of the last tick
+    /// count too: the settings may not name those that stay monitored.
+    fn pools_of(&self, targets: &[Target], before: Option<&Watchlist>) -> Vec<Target> {
+        if self.settings.policy.pools_over_credentials().is_empty() {
+            return Vec::new();
+        }
+        let known = before.into_iter().flat_map(|list| &list.targets);
+        let mut credentials = BTreeSet::new();
+        credentials.extend(targets.iter().chain(known).map(|target| self.source.credential(target)));
+        credentials.iter().filter_map(CredentialId::pools).collect()
+    }
+
+    /// The job for the pools of a credential: half an interval later, when many of its targets have been checked.
+    fn pools_due(&self, pools: &Target, now: Timestamp) -> Due {
+        let at = now.plus((self.settings.interval / 2).min(LONGEST_DELAY));
+        Due { target: pools.clone(), at, valid_until: at.plus(self.settings.interval) }
     }
 
     /// Whether checks with the credential of an account fail too, or did just now. If that cannot be read, the answer is

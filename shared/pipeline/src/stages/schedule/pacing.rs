@@ -14,7 +14,7 @@ use super::settings::ScheduleSettings;
 use crate::ports::RunnerSource;
 
 /// The longest delay that a queue allows.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// GitHub is asked for a credential's remaining quota only if its targets could need more requests an hour than this,
 /// at one request a check. That is half of the smallest hourly quota that GitHub grants, 5,000 requests.
 const NEVER_SHORT: usize = 2_500;

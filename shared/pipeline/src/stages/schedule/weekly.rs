@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use monitor_domain::availability::Span;
 use monitor_domain::subject::Subject;
+use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use monitor_domain::watchlist::{Watchlist, report_week};
 use monitor_domain::weekly::{ReportBuilder, WeeklyReport};
@@ -62,7 +63,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let versions = records::read_versions(self.store, list.targets.iter()).await?.into_iter();
         let ends = versions.filter_map(|(version, record)| Some((version, record.ends_at()?))).collect();
         let mut report = ReportBuilder::new(week, Some(self.settings.interval));
-        for together in list.targets.chunks(READS_AT_ONCE) {
+        let checked: Vec<&Target> = list.checked().collect();
+        for together in checked.chunks(READS_AT_ONCE) {
             if stopwatch.elapsed(self.clock) >= READ_FOR {
                 together.iter().for_each(|_| report.leave_out());
                 continue;

@@ -39,9 +39,15 @@ pub struct ScriptedSource<'a> {
     open_jobs: Mutex<BTreeMap<TargetId, OpenJobs>>,
     groups: Mutex<Option<GroupNames>>,
     asked_groups: Mutex<u32>,
+    is_app: Mutex<bool>,
 }
 
 impl<'a> ScriptedSource<'a> {
+    /// Makes the credential a GitHub App, with an installation on each account.
+    pub fn use_app(&self) {
+        *lock(&self.is_app) = true;
+    }
+
     /// Registers runners with a target, in place of its earlier ones.
     pub fn set(&self, target: &Target, runners: Vec<ObservedRunner>) {
         lock(&self.failures).remove(target.id());
@@ -151,8 +157,8 @@ impl<'a> ScriptedSource<'a> {
 }
 
 impl RunnerSource for ScriptedSource<'_> {
-    fn credential(&self, _: &Target) -> CredentialId {
-        CredentialId::token()
+    fn credential(&self, target: &Target) -> CredentialId {
+        if *lock(&self.is_app) { CredentialId::app_installation(target.owner()) } else { CredentialId::token() }
     }
 
     async fn list(&self, target: &Target, known: &[PageTag]) -> Listing {

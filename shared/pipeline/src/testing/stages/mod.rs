@@ -12,6 +12,7 @@ mod notifying;
 mod overrides;
 mod pending;
 mod pools;
+mod pools_over_credentials;
 mod recording;
 mod routing;
 mod ticks;
@@ -190,6 +191,18 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
     Box::pin(pools::a_pool_that_the_policy_no_longer_has_is_no_longer_stored(&make().await)).await;
+    Box::pin(pools_over_credentials::a_tick_sends_one_job_for_the_pools_of_each_credential(&make().await)).await;
+    Box::pin(pools_over_credentials::a_shortage_over_all_targets_is_notified_once_and_recorded(&make().await)).await;
+    Box::pin(pools_over_credentials::each_installation_of_an_app_has_its_own(&make().await)).await;
+    Box::pin(pools_over_credentials::readings_of_the_same_checks_count_once(&make().await)).await;
+    Box::pin(pools_over_credentials::while_a_target_is_unknown_its_credentials_pools_stay_as_they_are(&make().await))
+        .await;
+    Box::pin(pools_over_credentials::steady_pools_cost_a_read_a_target_and_no_write(&make().await)).await;
+    Box::pin(pools_over_credentials::pools_over_a_credential_are_closed_when_the_policy_has_none_any_more(
+        &make().await,
+    ))
+    .await;
+    Box::pin(pools_over_credentials::people_mute_acknowledge_and_ask_for_a_pool_over_a_credential(&make().await)).await;
     Box::pin(incidents::outages_of_many_targets_at_once_say_so(&make().await)).await;
     Box::pin(incidents::a_target_counts_once_and_only_while_it_is_recent(&make().await)).await;
     Box::pin(groups::runner_groups_are_named_and_a_steady_check_asks_nothing(&make().await)).await;

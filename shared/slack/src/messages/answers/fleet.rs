@@ -29,7 +29,7 @@ impl AnswerBuilder<'_> {
     /// One line of counts for each target, those with problems first.
     pub(super) fn in_single(&self, fleets: &[Fleet]) -> Section {
         let mut sorted: Vec<(&Fleet, Counts)> =
-            fleets.iter().map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();
+            fleets.iter().filter(|fleet| fleet.is_target()).map(|fleet| (fleet, Counts::of(&fleet.runners))).collect();
         let order = |(fleet, counts): &(&Fleet, Counts)| {
             let has_problem = is_unreachable(fleet) || !fleet.pools_and_runners().all(is_well);
             (!has_problem, std::cmp::Reverse(counts.down), counts.total == 0, fleet.record.target.clone())
@@ -59,6 +59,16 @@ impl AnswerBuilder<'_> {
         let is_well = runners.iter().all(|runner| is_well(runner));
         let figures = self.figures_of(std::slice::from_ref(fleet));
         let (title, lead) = match (fleet.seen_at(), counts.total) {
+            _ if !fleet.is_target() => {
+                let counted = Line::of("Its pools count the runners of all of these targets.");
+                let lead = match &fleet.record.failing {
+                    None => counted,
+                    Some(failing) => {
+                        counted.text(" What is shown is older, because ").quote(&failing.failure.detail).text(".")
+                    }
+                };
+                (super::super::counted(fleet.pools.len(), "pool", "pools"), lead)
+            }
             (None, 0) => ("not checked yet".to_owned(), Line::of("No check of it has succeeded yet.")),
             (_, 0) if figures.is_old => {
                 ("last known: no runners".to_owned(), Line::of("When last checked, GitHub listed no runners."))
@@ -72,7 +82,7 @@ impl AnswerBuilder<'_> {
             lead,
             items: runners.iter().take(MAX_LINES).map(|runner| self.line(fleet, runner, false)).collect(),
             total: runners.len(),
-            link: Some(Line::default().link("All runners on GitHub", self.web.runners_page(target))),
+            link: self.runners_link(fleet),
             ..part(figures.mark(is_well), Line::default().name(&place(target)).text(": ").text(title))
         });
         parts

@@ -46,6 +46,9 @@ impl AnswerBuilder<'_> {
         if runner.ephemeral {
             facts.push(fact("Kind", "ephemeral: leaves after one job"));
         }
+        if runner.is_pooled {
+            facts.push(fact("Alerts", "about its pool only, by policy"));
+        }
         if let Some(at) = fleet.version_ends_at(runner) {
             let (ends, then) = match at <= self.now {
                 true => ("ended on ", "; GitHub gives it no more jobs"),
@@ -63,12 +66,12 @@ impl AnswerBuilder<'_> {
             brief: Line::of(": ").and(status.clone()).text("."),
             lead: lead.and(status).text("."),
             facts,
-            link: Some(match runner.pool {
-                Some(_) => Line::default().link("All runners on GitHub", self.web.runners_page(target)),
-                None => {
-                    Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id))
-                }
-            }),
+            link: match runner.pool {
+                Some(_) => self.runners_link(fleet),
+                None => Some(
+                    Line::default().link("Open this runner on GitHub", self.web.runner_page(target, runner.current_id)),
+                ),
+            },
             advice: vec![Line::of("Its outages: ").command("/runner-history NAME")],
             ..part(
                 mark,
@@ -78,6 +81,12 @@ impl AnswerBuilder<'_> {
                     .name(&place(target)),
             )
         }
+    }
+
+    /// A link to the runners of a target. No page of GitHub lists those of several targets.
+    pub(super) fn runners_link(&self, fleet: &Fleet) -> Option<Line> {
+        let page = || self.web.runners_page(&fleet.record.target);
+        fleet.is_target().then(|| Line::default().link("All runners on GitHub", page()))
     }
 
     pub(super) fn history(
