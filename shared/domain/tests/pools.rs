@@ -201,7 +201,7 @@ fn a_failed_check_says_nothing_about_a_pool() {
 /// A history of the pools over a credential.
 fn over_credential(policy_json: &str) -> History {
     let mut history = History::new(policy_json);
-    history.fleet = Fleet::unknown(CredentialId::token().pools().unwrap());
+    history.fleet = Fleet::unknown(CredentialId::token().pools().expect("a token has pools"));
     history
 }
 

@@ -32,6 +32,9 @@ const ENOUGH_FOR_PROMISES: u64 = 400;
 /// The same for the promises about removals, in scenarios of twenty days.
 const ENOUGH_FOR_REMOVALS: u64 = 20;
 
+/// The same for the promises about workflow jobs, of which every scenario has many.
+const ENOUGH_FOR_JOBS: u64 = 100;
+
 /// The result of one scenario.
 pub(crate) struct Result {
     /// The violated invariants.
@@ -225,9 +228,9 @@ impl Sum {
                 missing.push(format!("{fault} never struck {stage:?}"));
             }
         }
-        let always =
-            PROMISES.iter().chain(self.foresight).chain(self.jobs).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
-        let promises = always.chain(self.removals.iter().filter(|_| self.played >= ENOUGH_FOR_REMOVALS));
+        let always = PROMISES.iter().chain(self.foresight).filter(|_| self.played >= ENOUGH_FOR_PROMISES);
+        let of_jobs = self.jobs.iter().filter(|_| self.played >= ENOUGH_FOR_JOBS);
+        let promises = always.chain(of_jobs).chain(self.removals.iter().filter(|_| self.played >= ENOUGH_FOR_REMOVALS));
         for promise in promises.filter(|promise| !self.tally.promises.contains_key(*promise)) {
             missing.push(format!("no scenario tested the promise: {promise}"));
         }
