@@ -335,11 +335,11 @@ fn repositories_to_be_polled_are_repositories_whose_runners_are_monitored() {
         (r#"{"poll":[],"poll":[]}"#, "jobs: `poll` is given twice; keep one of them"),
         (
             r#"{"poll":"acme/web"}"#,
-            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found \"acme/web\"",
+            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found `acme/web`",
         ),
         (
             r#"{"poll":["orgs/acme"]}"#,
-            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found \"orgs/acme\"",
+            "jobs: `poll` must be a list of repositories, for example [\"acme/web\"]; found `orgs/acme`",
         ),
         (
             r#"{"poll":["acme/api"]}"#,
