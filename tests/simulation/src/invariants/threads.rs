@@ -34,6 +34,8 @@ fn is_follow_up(notification: &Notification) -> bool {
         | NotificationItem::RemovalNear { .. }
         | NotificationItem::JobsTaken { .. }
         | NotificationItem::JobsStillWaiting { .. }
+        // Only edits are made of it.
+        | NotificationItem::QueuesChanged { .. }
         | NotificationItem::StillOffline { .. } => true,
         // Without an outage that ends with it, it is about the target alone.
         NotificationItem::NoLongerMonitored { outages, .. } => !outages.is_empty(),
