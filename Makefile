@@ -88,7 +88,7 @@ FORESIGHT := target/release/monitor-simulation --foresight
 WORKFLOW_JOBS := target/release/monitor-simulation --workflow-jobs
 
 # In 20276000995 an outage was put down to what other targets lost half an hour after it had begun. In 20276003874 a week counted as
-# reported although the store was too slow to read any target.
+# reported although the store was too slow to read any target. In 20286000114 the end of a job was not found behind twenty older ones.
 simulation: ## Known seeds and a fixed range of scenarios on each store, and a stage ended at every await: the same on every day
 	cargo build --release $(WHOLE) --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 600
@@ -96,11 +96,13 @@ simulation: ## Known seeds and a fixed range of scenarios on each store, and a s
 	$(SIMULATION) --from 1 --seeds 100 --store dynamodb
 	$(FORESIGHT) --from 20276000995 --seeds 1
 	$(FORESIGHT) --from 20276003874 --seeds 1
+	$(FORESIGHT) --from 20276004375 --seeds 1
 	$(FORESIGHT) --from 1 --seeds 400
 	$(FORESIGHT) --from 1 --seeds 400 --store stately
 	$(FORESIGHT) --from 1 --seeds 400 --store dynamodb
 	$(FORESIGHT) --from 1 --seeds 20 --hours 500
 	$(WORKFLOW_JOBS) --from 1 --seeds 100
+	$(WORKFLOW_JOBS) --from 20286000114 --seeds 1
 	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.

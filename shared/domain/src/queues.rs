@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 /// How many jobs of a queue are named in a notification.
 const NAMED_JOBS: usize = 5;
 
+const GOLDEN_SECTION: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// What a check saw of its target's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum JobsSeen {
@@ -65,17 +67,29 @@ fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, V
     sets
 }
 
-/// The jobs that have waited for `threshold` of their labels or longer: GitHub is asked about each before anybody is
-/// notified. The oldest of each queue come first, so that a long queue does not hide another.
+/// The jobs that have waited for `threshold` of their labels or longer, the oldest first: GitHub is asked about them before
+/// anybody is notified.
 pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&Job> {
     let is_overdue = |job: &&Job| job.is_waiting(now) && now.since(job.queued_at) >= threshold(&job.labels);
     let mut overdue: Vec<&Job> = jobs.iter().filter(is_overdue).collect();
     overdue.sort_by_key(|job| (job.queued_at, job.id));
+    overdue
+}
+
+/// The overdue jobs that GitHub is asked about in one check, at most `most`. The oldest of each queue is always among them,
+/// so that a long queue does not hide another. The others take turns, so that the end of each is found in time, however
+/// many older ones still wait.
+pub fn asked_about<'j>(overdue: &[&'j Job], most: usize, now: Timestamp) -> Vec<&'j Job> {
     let mut queues = BTreeSet::new();
-    let (mut first, others): (Vec<&Job>, Vec<&Job>) =
-        overdue.into_iter().partition(|job| queues.insert(label_set(&job.labels)));
-    first.extend(others);
-    first
+    let (first, mut others): (Vec<&Job>, Vec<&Job>) =
+        overdue.iter().partition(|job| queues.insert(label_set(&job.labels)));
+    if first.len() + others.len() > most {
+        // Each minute begins at another place, whatever the time between two checks: no other turn spreads as evenly.
+        let turn = now.epoch_secs().div_euclid(60).unsigned_abs().wrapping_mul(GOLDEN_SECTION);
+        let begins_at = (u128::from(turn) * others.len() as u128) >> 64;
+        others.rotate_left(usize::try_from(begins_at).unwrap_or(0));
+    }
+    first.into_iter().chain(others).take(most).collect()
 }
 
 /// The queues in which a confirmed job is overdue. `confirmed`: GitHub has just said that these jobs are queued.
@@ -180,6 +194,25 @@ mod tests {
         let names: Vec<&str> = queue.waiting.jobs.iter().map(|job| &*job.name).collect();
         assert_eq!(names, ["Train / job-1", "Train / job-2", "Train / job-3"]);
         assert!(waiting_queues(&jobs, &[], &[&runner], at(11)).is_empty(), "GitHub confirmed none");
+    }
+
+    #[test]
+    fn each_overdue_job_is_asked_about_in_turn_and_the_oldest_of_each_queue_always() {
+        let mut jobs: Vec<Job> = (1..=60).map(|id| job(id, "gpu", at(0))).collect();
+        jobs.push(job(61, "cpu", at(1)));
+        let overdue = overdue(&jobs, at(20), |_| Duration::from_secs(600));
+        for interval in 1..=15 {
+            let mut seen = BTreeSet::new();
+            for check in 0..40 {
+                let asked: Vec<u64> =
+                    asked_about(&overdue, 20, at(20 + check * interval)).iter().map(|job| job.id.0).collect();
+                assert!(asked.len() == 20 && asked.contains(&1) && asked.contains(&61), "{asked:?}");
+                seen.extend(asked);
+            }
+            assert_eq!(seen.len(), 61, "every {interval} min");
+        }
+        assert_eq!(asked_about(&overdue[..3], 20, at(20)).len(), 3);
+        assert_eq!(asked_about(&overdue, 1, at(20)).len(), 1);
     }
 
     #[test]

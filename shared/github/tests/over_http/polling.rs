@@ -25,7 +25,7 @@ async fn world() -> World {
 }
 
 async fn poll(github: &GitHub, known: Option<&PolledRuns>) -> PolledJobs {
-    github.open_jobs(&target("acme/web"), known).await.unwrap()
+    github.open_jobs(&target("acme/web"), known).await.expect("an answer")
 }
 
 fn seen(polled: &PolledJobs) -> Vec<(u64, JobState, bool)> {

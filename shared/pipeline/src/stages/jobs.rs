@@ -8,7 +8,7 @@ use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, Queue};
 use monitor_domain::observation::Fault;
 use monitor_domain::policy::TargetPolicy;
 use monitor_domain::polling::{PolledJobs, PolledRuns};
-use monitor_domain::queues::{JobsSeen, overdue, waiting_queues};
+use monitor_domain::queues::{JobsSeen, asked_about, overdue, waiting_queues};
 use monitor_domain::runner::Runner;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetId, TargetKind};
@@ -252,7 +252,8 @@ pub(super) async fn jobs_seen(
     let mut unanswered: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
     let is_any = !waiting.is_empty();
     let running = jobs.iter().filter(|job| is_asked_while_running(job, now)).take(ASKED_WHILE_RUNNING);
-    let asked: Vec<Job> = waiting.into_iter().take(ASKED_WHEN_OVERDUE).chain(running).cloned().collect();
+    let overdue = asked_about(&waiting, ASKED_WHEN_OVERDUE, now);
+    let asked: Vec<Job> = overdue.into_iter().chain(running).cloned().collect();
     let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
     for job in asked {
         let answer = source.job(&job.repository, job.id).await;

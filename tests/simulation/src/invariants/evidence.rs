@@ -13,7 +13,7 @@ use super::{Examination, moment};
 use crate::machine::scenario_ms;
 use crate::model::{READINGS, Reading, UNREACHABLE_AFTER_MS, count_apart};
 use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::record::Record;
+use crate::record::{Record, key_of};
 use crate::world::{STALE_MS, SimulatedCheck, bit_of};
 
 /// The duration of an answered check.
@@ -60,7 +60,7 @@ impl Examination<'_> {
                 }
                 continue;
             }
-            if let Some(fault) = self.began(place, outage).or_else(|| self.ended(place, outage, history)) {
+            if let Some(fault) = self.began(place, outage, history).or_else(|| self.ended(place, outage, history)) {
                 self.found(READ, format!("{} {}: {fault}: {outage:?}", record.subject, outage.runner_name));
             }
         }
@@ -87,7 +87,7 @@ impl Examination<'_> {
     }
 
     /// What is wrong with the start of an outage, if anything.
-    fn began(&self, place: usize, outage: &Outage) -> Option<&'static str> {
+    fn began(&self, place: usize, outage: &Outage, history: &History<'_>) -> Option<&'static str> {
         let [started_ms, confirmed_ms] = [outage.started_at, outage.confirmed_at].map(scenario_ms);
         let readings = self.model.readings(place, &outage.runner_name, started_ms, confirmed_ms);
         let is_unhealthy = |reading: &Reading| *reading != Reading::Healthy;
@@ -101,7 +101,12 @@ impl Examination<'_> {
         let missing = readings.iter().filter(|(_, reading)| matches!(reading, Reading::Missing | Reading::Slipped));
         let is_gone =
             outage.ending == Some(Ending::Removed) && count_apart(missing.map(|(at_ms, _)| *at_ms)) >= READINGS;
-        let needed = self.model.lowest_threshold(started_ms, confirmed_ms + MINUTE_MS);
+        // A check that stalled decides by the policy with which it began.
+        let opens =
+            |event: &Event| matches!(event, Event::OutageOpened { outage: opened } if key_of(opened) == key_of(outage));
+        let opening = history.changes.iter().find(|change| change.events.iter().any(opens));
+        let decided_ms = opening.map_or(started_ms, |change| scenario_ms(change.decided_at));
+        let needed = self.model.lowest_threshold(started_ms.min(decided_ms), confirmed_ms + MINUTE_MS);
         if !is_gone && count_apart(unhealthy()) < needed {
             return Some("too few unhealthy readings");
         }
