@@ -12,8 +12,6 @@ use crate::time::Timestamp;
 /// How many jobs of a queue are named in a notification.
 const NAMED_JOBS: usize = 5;
 
-const GOLDEN_SECTION: u64 = 0x9E37_79B9_7F4A_7C15;
-
 /// What a check saw of its target's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum JobsSeen {
@@ -78,15 +76,17 @@ pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Du
 
 /// The overdue jobs that GitHub is asked about in one check, at most `most`. The oldest of each queue is always among them,
 /// so that a long queue does not hide another. The others take turns, so that the end of each is found in time, however
-/// many older ones still wait.
-pub fn asked_about<'j>(overdue: &[&'j Job], most: usize, now: Timestamp) -> Vec<&'j Job> {
+/// many older ones still wait. `turn`: the number of the interval in which the check falls.
+pub fn asked_about<'j>(overdue: &[&'j Job], most: usize, turn: u64) -> Vec<&'j Job> {
     let mut queues = BTreeSet::new();
     let (first, mut others): (Vec<&Job>, Vec<&Job>) =
         overdue.iter().partition(|job| queues.insert(label_set(&job.labels)));
-    if first.len() + others.len() > most {
-        // Each minute begins at another place, whatever the time between two checks: no other turn spreads as evenly.
-        let turn = now.epoch_secs().div_euclid(60).unsigned_abs().wrapping_mul(GOLDEN_SECTION);
-        let begins_at = (u128::from(turn) * others.len() as u128) >> 64;
+    let room = most.saturating_sub(first.len());
+    if others.len() > room {
+        // Each interval continues where the last one ended. The second term moves a check that is only made every few
+        // intervals and would meet the same jobs for ever.
+        let (places, turn) = (others.len() as u128, u128::from(turn));
+        let begins_at = (turn * room as u128 + turn / 12) % places;
         others.rotate_left(usize::try_from(begins_at).unwrap_or(0));
     }
     first.into_iter().chain(others).take(most).collect()
@@ -201,18 +201,21 @@ mod tests {
         let mut jobs: Vec<Job> = (1..=60).map(|id| job(id, "gpu", at(0))).collect();
         jobs.push(job(61, "cpu", at(1)));
         let overdue = overdue(&jobs, at(20), |_| Duration::from_secs(600));
-        for interval in 1..=15 {
-            let mut seen = BTreeSet::new();
-            for check in 0..40 {
-                let asked: Vec<u64> =
-                    asked_about(&overdue, 20, at(20 + check * interval)).iter().map(|job| job.id.0).collect();
-                assert!(asked.len() == 20 && asked.contains(&1) && asked.contains(&61), "{asked:?}");
-                seen.extend(asked);
+        let asked_in = |turn: u64| -> Vec<u64> {
+            let asked: Vec<u64> = asked_about(&overdue, 20, turn).iter().map(|job| job.id.0).collect();
+            assert!(asked.len() == 20 && asked.contains(&1) && asked.contains(&61), "{asked:?}");
+            asked
+        };
+        for first in 0..100 {
+            let seen: BTreeSet<u64> = (first..first + 5).flat_map(asked_in).collect();
+            assert_eq!(seen.len(), 61, "from turn {first}");
+            for every in 1..=6 {
+                let seen: BTreeSet<u64> = (0..300).flat_map(|check| asked_in(first + check * every)).collect();
+                assert_eq!(seen.len(), 61, "every {every} intervals from turn {first}");
             }
-            assert_eq!(seen.len(), 61, "every {interval} min");
         }
-        assert_eq!(asked_about(&overdue[..3], 20, at(20)).len(), 3);
-        assert_eq!(asked_about(&overdue, 1, at(20)).len(), 1);
+        assert_eq!(asked_about(&overdue[..3], 20, 7).len(), 3);
+        assert_eq!(asked_about(&overdue, 1, 7).len(), 1);
     }
 
     #[test]

@@ -239,6 +239,7 @@ pub(super) async fn jobs_seen(
     (store, source, clock): (&impl Store, &impl RunnerSource, &impl Clock),
     target: &Target,
     policy: &TargetPolicy<'_>,
+    interval: Duration,
 ) -> JobsSeen {
     let mut jobs = match read_jobs(store, target.id()).await {
         Ok(jobs) => jobs,
@@ -252,7 +253,9 @@ pub(super) async fn jobs_seen(
     let mut unanswered: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
     let is_any = !waiting.is_empty();
     let running = jobs.iter().filter(|job| is_asked_while_running(job, now)).take(ASKED_WHILE_RUNNING);
-    let overdue = asked_about(&waiting, ASKED_WHEN_OVERDUE, now);
+    let interval_secs = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
+    let turn = now.epoch_secs().div_euclid(interval_secs).unsigned_abs();
+    let overdue = asked_about(&waiting, ASKED_WHEN_OVERDUE, turn);
     let asked: Vec<Job> = overdue.into_iter().chain(running).cloned().collect();
     let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
     for job in asked {

@@ -327,7 +327,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let ports = (self.store, self.source, self.clock);
             observation.polled = Box::pin(poll(ports, target, polled, &fleet.record.polled)).await;
             let policy = self.settings.policy.for_target(target);
-            observation.jobs = Box::pin(jobs_seen(ports, target, &policy)).await;
+            observation.jobs = Box::pin(jobs_seen(ports, target, &policy, self.settings.interval)).await;
         } else if job.reason == Reason::Once {
             // A single check does not know whether the store's monitor receives reports of jobs.
             observation.jobs = JobsSeen::Unknown;
