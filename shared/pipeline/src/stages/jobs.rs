@@ -272,7 +272,7 @@ pub(super) async fn jobs_seen(
                 let workflow = answer.workflow.or_else(|| job.workflow.clone());
                 // A runner could take it only from now on.
                 let is_released = job.state == JobState::Held && answer.state == JobState::Queued;
-                let queued_at = if is_released { now } else { job.queued_at };
+                let queued_at = if is_released { clock.now() } else { job.queued_at };
                 let answer = Job { workflow, queued_at, ..answer };
                 if answer.state == JobState::Queued && !is_released {
                     confirmed.push(job.id);
