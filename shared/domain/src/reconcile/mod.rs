@@ -21,7 +21,7 @@ use crate::observation::{Failure, Lookup, Observation, ObservedPage, ObservedRun
 use crate::outage::{Outage, Peers};
 use crate::overrides::Overrides;
 use crate::policy::TargetPolicy;
-use crate::queues::job_of;
+use crate::queues::{JobsSeen, job_of};
 use crate::runner::{Health, Runner, RunnerId};
 use crate::time::Timestamp;
 use crate::versions::VersionRecord;
@@ -166,7 +166,11 @@ impl<'a> Reconciliation<'a> {
 
     /// Evaluates a known runner; `None` if there is nothing to evaluate, as in most cases.
     fn evaluate(&self, runner: &'a Runner, seen: Seen<'a>) -> Option<Evaluation<'a>> {
-        let has_same_job = || job_of(self.context.jobs, runner).is_none_or(|job| job.as_ref() == runner.job.as_deref());
+        // Asked for every runner at every check.
+        let has_same_job = || match self.context.jobs {
+            JobsSeen::Off => runner.job.is_none(),
+            jobs => job_of(jobs, runner).is_none_or(|job| job.as_ref() == runner.job.as_deref()),
+        };
         let well = runner.health == Health::Healthy
             && runner.absence.is_none()
             && runner.flapping.is_none()
