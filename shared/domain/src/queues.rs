@@ -207,7 +207,7 @@ mod tests {
             asked
         };
         for first in 0..100 {
-            let seen: BTreeSet<u64> = (first..first + 5).flat_map(asked_in).collect();
+            let seen: BTreeSet<u64> = (first..first + 8).flat_map(asked_in).collect();
             assert_eq!(seen.len(), 61, "from turn {first}");
             for every in 1..=6 {
                 let seen: BTreeSet<u64> = (0..300).flat_map(|check| asked_in(first + check * every)).collect();
