@@ -90,8 +90,13 @@ pub(crate) async fn open_jobs(
 }
 
 impl Poll<'_> {
+    /// The token that the known ETags were issued to.
+    fn given_to(&self) -> String {
+        self.known.map(|known| known.given_to.clone()).unwrap_or_default()
+    }
+
     async fn run(&self, now: Timestamp) -> Result<PolledJobs, Failure> {
-        let mut given_to = self.known.map(|known| known.given_to.clone()).unwrap_or_default();
+        let mut given_to = self.given_to();
         let mut lists = Vec::new();
         for (index, state) in STATES.into_iter().enumerate() {
             let known = self.known.and_then(|known| known.lists.get(index));
@@ -160,8 +165,7 @@ impl Poll<'_> {
         let decode = |body: &[u8]| Ok(wire::decode::<WireJobs>(body)?.jobs);
         match self.pages(&path, "filter=latest&per_page=100", etag, "a list of jobs", decode).await {
             Err(failure) if failure.fault == Fault::NotFound => {
-                let given_to = self.known.map(|known| known.given_to.clone()).unwrap_or_default();
-                Ok(Some(Pages { items: Vec::new(), etag: None, given_to }))
+                Ok(Some(Pages { items: Vec::new(), etag: None, given_to: self.given_to() }))
             }
             read => read,
         }
@@ -175,8 +179,9 @@ impl Poll<'_> {
         expected: &'static str,
         decode: fn(&[u8]) -> Result<Vec<T>, Misfit>,
     ) -> Result<Option<Pages<T>>, Failure> {
-        let given_to = self.known.map(|known| known.given_to.clone()).unwrap_or_default();
-        let known = etag.map(|etag| PageTag { etag: Some(etag.to_owned()), given_to, runner_ids: Vec::new() });
+        let tag =
+            |etag: &str| PageTag { etag: Some(etag.to_owned()), given_to: self.given_to(), runner_ids: Vec::new() };
+        let known = etag.map(tag);
         let mut pages = Pages { items: Vec::new(), etag: None, given_to: String::new() };
         for number in 1..=MAX_PAGES {
             let mut url = self.requester.transport.url(path);

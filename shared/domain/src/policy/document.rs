@@ -275,6 +275,8 @@ fn read_polled(written: &Raw) -> Result<Vec<Target>, String> {
         Raw::Null => return Ok(Vec::new()),
         other => return Err(format!("must be an object, for example {EXAMPLE}; found {other}")),
     };
+    let wrong =
+        |found: &Raw| format!("`poll` must be a list of repositories, for example [\"acme/web\"]; found {found}");
     let (mut polled, mut is_given) = (Vec::new(), false);
     for (key, value) in entries {
         if key != "poll" {
@@ -283,13 +285,10 @@ fn read_polled(written: &Raw) -> Result<Vec<Target>, String> {
         if std::mem::replace(&mut is_given, true) {
             return Err(format!("`poll` {TWICE}"));
         }
-        let Raw::List(names) = value else {
-            return Err(format!("`poll` must be a list of repositories, for example [\"acme/web\"]; found {value}"));
-        };
+        let Raw::List(names) = value else { return Err(wrong(value)) };
         for name in names {
             let repository = if let Raw::Text(text) = name { Target::repository(text).ok() } else { None };
-            let fault = || format!("`poll` must be a list of repositories, for example [\"acme/web\"]; found {name}");
-            let repository = repository.ok_or_else(fault)?;
+            let repository = repository.ok_or_else(|| wrong(name))?;
             if !polled.contains(&repository) {
                 polled.push(repository);
             }

@@ -25,12 +25,12 @@ use crate::stages::{Disposition, RETRY_AFTER};
 
 /// How many overdue jobs of a target GitHub is asked about in one check.
 const ASKED_WHEN_OVERDUE: usize = 20;
-/// How many running jobs of a target GitHub is asked about in one check. The report of their end may be lost.
-const ASKED_WHILE_RUNNING: usize = 10;
-/// A running job is asked about once in this many windows.
-const RUNNING_WINDOWS: u64 = 12;
-/// The length of such a window, and how long a job runs before it is asked about.
-const RUNNING_WINDOW: Duration = Duration::from_secs(300);
+/// How many other jobs of a target GitHub is asked about in one check. The report of their end may be lost.
+const ASKED_HOURLY: usize = 10;
+/// Each of these is asked about once in this many windows.
+const WINDOWS_OF_AN_HOUR: u64 = 12;
+/// The length of such a window, and how old a job is before it is asked about.
+const WINDOW: Duration = Duration::from_secs(300);
 /// How long the list of targets is remembered between reports.
 const LIST_KEPT: Duration = Duration::from_secs(60);
 /// The same before a report is ignored, because its target may be new. Most reports may be of other repositories.
@@ -252,15 +252,17 @@ pub(super) async fn jobs_seen(
     let waiting = overdue(&jobs, now, |labels| policy.queue_threshold(labels));
     let mut unanswered: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
     let is_any = !waiting.is_empty();
-    let running = jobs.iter().filter(|job| is_asked_while_running(job, now)).take(ASKED_WHILE_RUNNING);
+    let others = jobs.iter().filter(|job| is_asked_hourly(job, now)).take(ASKED_HOURLY);
     let interval_secs = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
     let turn = now.epoch_secs().div_euclid(interval_secs).unsigned_abs();
     let overdue = asked_about(&waiting, ASKED_WHEN_OVERDUE, turn);
-    let asked: Vec<Job> = overdue.into_iter().chain(running).cloned().collect();
+    let asked: Vec<Job> = overdue.into_iter().chain(others).cloned().collect();
     let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
     for job in asked {
         let answer = source.job(&job.repository, job.id).await;
-        if !matches!(&answer, Err(failure) if failure.fault != Fault::Forbidden) {
+        // A refusal is an answer: only the reports count then.
+        let is_unknown = matches!(&answer, Err(failure) if failure.fault != Fault::Forbidden);
+        if !is_unknown {
             unanswered.retain(|id| *id != job.id);
         }
         let settled = match answer {
@@ -307,11 +309,11 @@ pub(super) async fn jobs_seen(
     JobsSeen::Seen { jobs, confirmed, unanswered, elsewhere, is_unconfirmed: refusal.is_some() }
 }
 
-/// Whether a job that no longer waits is asked about in this check: each about once an hour, not all in the same check.
-fn is_asked_while_running(job: &Job, now: Timestamp) -> bool {
-    let window = now.epoch_secs().div_euclid(RUNNING_WINDOW.as_secs().cast_signed()).unsigned_abs();
+/// Whether a job that does not wait is asked about in this check: each about once an hour, not all in the same check.
+fn is_asked_hourly(job: &Job, now: Timestamp) -> bool {
+    let window = now.epoch_secs().div_euclid(WINDOW.as_secs().cast_signed()).unsigned_abs();
     let since = job.started_at.unwrap_or(job.queued_at);
-    !job.is_waiting(now) && now.since(since) >= RUNNING_WINDOW && job.id.0 % RUNNING_WINDOWS == window % RUNNING_WINDOWS
+    !job.is_waiting(now) && now.since(since) >= WINDOW && job.id.0 % WINDOWS_OF_AN_HOUR == window % WINDOWS_OF_AN_HOUR
 }
 
 /// The runners of a repository's organization, which may serve its jobs.
