@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use monitor_domain::fleet::{Counts, Fleet};
+use monitor_domain::fleet::Fleet;
 use monitor_domain::runner::{Runner, Status};
 use monitor_domain::time::Timestamp;
 use serde::Deserialize;
 
-use crate::layout::{Place, is_found, labels, mark, own_health, page, runner_link, since, state, target_link, time};
+use crate::layout::{
+    Place, is_found, mark, of_runners, own_health, page, runner_link, since, state, target_link, time,
+};
 use crate::snapshot::Snapshot;
 use crate::state::{State, Tone, worst};
-use crate::target_page::pools;
+use crate::tables::{meter, page_links, paged, pools, runner_table};
 use crate::text::{ago, counted, escaped, grouped, minute, one_line};
 use crate::why::why;
 
-/// Rows of one page of a list.
-const ROWS: usize = 200;
 /// Rows of the list of problems; the search finds the others.
 const PROBLEMS: usize = 50;
 /// The longest search text, in characters.
@@ -99,20 +99,6 @@ fn sentence(fleets: &[Fleet]) -> String {
     let further = further.into_iter().filter(|(count, ..)| *count > 0);
     let further = further.map(|(count, noun, how)| format!("{} {how}", counted(count, noun)));
     std::iter::once(of_runners(fleets)).chain(further).collect::<Vec<_>>().join(", ")
-}
-
-/// How many runners are offline.
-pub(crate) fn of_runners(fleets: &[Fleet]) -> String {
-    let counts = || fleets.iter().map(|fleet| Counts::of(&fleet.runners));
-    let total: usize = counts().map(|counts| counts.total as usize).sum();
-    let online: usize = counts().map(|counts| counts.online as usize).sum();
-    match (total, total - online) {
-        (0, _) if fleets.iter().all(|fleet| fleet.seen_at().is_none()) => "No runners are known yet".to_owned(),
-        (0, _) => "No runners are registered".to_owned(),
-        (1, 0) => "The runner is online".to_owned(),
-        (_, 0) => format!("All {} runners online", grouped(total)),
-        (_, offline) => format!("{} of {} offline", grouped(offline), counted(total, "runner")),
-    }
 }
 
 fn summary(snapshot: &Snapshot) -> String {
@@ -261,30 +247,7 @@ fn found(snapshot: &Snapshot, filter: &Filter) -> Markup {
     html! {
         @if rows.is_empty() { p .empty { "No runner matches." } }
         @else { (runner_table(snapshot, paged(&rows, filter.page), true)) }
-        (pages(rows.len(), filter))
-    }
-}
-
-/// A table of runners.
-pub(crate) fn runner_table(snapshot: &Snapshot, rows: &[(&State, &Fleet, &Runner)], with_target: bool) -> Markup {
-    html! {
-        div .table { table {
-            thead { tr {
-                th { "Runner" } @if with_target { th { "Target" } } th { "State" } th .number { "For" } th .wide { "Labels" } th .wide { "Version" }
-            } }
-            tbody {
-                @for (of_runner, fleet, runner) in rows {
-                    tr {
-                        td { (runner_link(&fleet.record.target, runner.id, &runner.name)) }
-                        @if with_target { td { (target_link(&fleet.record.target)) } }
-                        td .state { (state(of_runner.tone, &of_runner.word)) }
-                        td .number { (since(of_runner.since, snapshot.now())) }
-                        td .wide { (labels(&runner.labels)) }
-                        td .wide { (runner.version.as_deref().map(one_line).unwrap_or_default()) }
-                    }
-                }
-            }
-        } }
+        (page_links(rows.len(), filter.page, |page| filter.address(page)))
     }
 }
 
@@ -305,7 +268,7 @@ fn targets(snapshot: &Snapshot, filter: &Filter) -> Markup {
                     @for fleet in paged(&fleets, filter.page) { (target_row(fleet, now)) }
                 }
             } }
-            (pages(fleets.len(), filter))
+            (page_links(fleets.len(), filter.page, |page| filter.address(page)))
         }
         @for fleet in of_credentials { (pools(fleet, now)) }
     }
@@ -328,57 +291,6 @@ fn target_row(fleet: &Fleet, now: Timestamp) -> Markup {
             td .number { @if offline > 0 { span class=[tone.is_problem().then_some("bad")] { (grouped(offline)) } } @else { "0" } }
             td .wide { (meter(&[(Tone::Idle, idle), (Tone::Busy, busy), (Tone::Bad, offline)])) }
             td .number { @match fleet.seen_at() { Some(at) => { time datetime=(at.to_string()) title=(minute(at)) { (ago(at, now)) } } None => "never" } }
-        }
-    }
-}
-
-/// Parts of a whole, side by side. The numbers beside it say the same.
-pub(crate) fn meter(parts: &[(Tone, usize)]) -> Markup {
-    let whole = parts.iter().map(|(_, count)| count).sum::<usize>();
-    let mut x = 0;
-    let rects: Vec<(Tone, usize, usize)> = parts
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(tone, count)| {
-            let width = count * 1_000 / whole;
-            let rect = (*tone, x, width);
-            x += width;
-            rect
-        })
-        .collect();
-    html! {
-        svg .meter viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
-            @if rects.is_empty() { rect .none x="0" width="1000" height="10" {} }
-            @for (tone, x, width) in rects { rect class=(tone.class()) x=(x) width=(width) height="10" {} }
-        }
-    }
-}
-
-/// The rows of a page of a list; of the last one, if there are fewer pages.
-pub(crate) fn paged<T>(rows: &[T], page: usize) -> &[T] {
-    let begin = (page_number(rows.len(), page) - 1) * ROWS;
-    &rows[begin..rows.len().min(begin + ROWS)]
-}
-
-/// The number of the page that is shown, from 1.
-pub(crate) fn page_number(count: usize, page: usize) -> usize {
-    page.clamp(1, pages_of(count).max(1))
-}
-
-/// How many pages a list has.
-pub(crate) fn pages_of(count: usize) -> usize {
-    count.div_ceil(ROWS)
-}
-
-fn pages(count: usize, filter: &Filter) -> Markup {
-    let (page, last) = (page_number(count, filter.page), pages_of(count));
-    html! {
-        @if last > 1 {
-            nav .pages aria-label="Pages of the list" {
-                @if page > 1 { a href=(filter.address(page - 1)) { "Previous" } }
-                span { "Page " (grouped(page)) " of " (grouped(last)) }
-                @if page < last { a href=(filter.address(page + 1)) { "Next" } }
-            }
         }
     }
 }

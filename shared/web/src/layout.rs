@@ -4,13 +4,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use monitor_domain::fleet::{Counts, Fleet};
 use monitor_domain::runner::RunnerId;
 use monitor_domain::target::Target;
 use monitor_domain::time::{Timestamp, spoken_duration};
 
 use crate::snapshot::Snapshot;
 use crate::state::Tone;
-use crate::text::{ago, escaped, minute, one_line};
+use crate::text::{ago, counted, escaped, grouped, minute, one_line};
 
 /// The icon: a dot. Without one, browsers ask for /favicon.ico.
 const ICON: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2016%2016'%3E%3Ccircle%20cx='8'%20cy='8'%20r='6'%20fill='%231f5fbf'/%3E%3C/svg%3E";
@@ -187,4 +188,18 @@ pub(crate) fn is_found<'a>(
     let texts = [name, target.as_str()].into_iter().chain(labels.iter().map(String::as_str)).chain(version);
     let texts: Vec<String> = texts.map(str::to_lowercase).collect();
     words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
+}
+
+/// How many runners are offline.
+pub(crate) fn of_runners(fleets: &[Fleet]) -> String {
+    let counts = || fleets.iter().map(|fleet| Counts::of(&fleet.runners));
+    let total: usize = counts().map(|counts| counts.total as usize).sum();
+    let online: usize = counts().map(|counts| counts.online as usize).sum();
+    match (total, total - online) {
+        (0, _) if fleets.iter().all(|fleet| fleet.seen_at().is_none()) => "No runners are known yet".to_owned(),
+        (0, _) => "No runners are registered".to_owned(),
+        (1, 0) => "The runner is online".to_owned(),
+        (_, 0) => format!("All {} runners online", grouped(total)),
+        (_, offline) => format!("{} of {} offline", grouped(offline), counted(total, "runner")),
+    }
 }

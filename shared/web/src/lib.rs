@@ -9,6 +9,7 @@ mod runner_page;
 mod server;
 mod snapshot;
 mod state;
+mod tables;
 mod target_page;
 pub mod text;
 pub mod view;

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use maud::{Markup, html};
-use monitor_domain::outage::{Ending, Outage};
+use maud::html;
 use monitor_domain::time::Timestamp;
-use monitor_pipeline::chat_notes::ChatNote;
 use serde::Deserialize;
 
-use crate::fleet_page::{page_number, paged, pages_of};
-use crate::layout::{Place, is_found, own_health, page, runner_link, since, state, target_link, time};
+use crate::layout::{Place, is_found, own_health, page};
 use crate::snapshot::{MOST_OUTAGES, OutageOf, Snapshot, thread_address};
-use crate::state::Tone;
-use crate::text::{counted, escaped, grouped, minute, one_line};
-use crate::why::of_outage;
+use crate::tables::{ending, outage_table, page_links, paged};
+use crate::text::{counted, escaped, grouped};
 
 /// The filter in the address.
 #[derive(Debug, Default, Deserialize)]
@@ -80,7 +76,6 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
         (count, 0) => format!("{}, none open", counted(count, "outage")),
         (count, open) => format!("{}, {} open", counted(count, "outage"), grouped(open)),
     };
-    let (page_number, last) = (page_number(found.len(), filter.page), pages_of(found.len()));
     let shown = paged(&found, filter.page);
     let content = html! {
         (own_health(snapshot))
@@ -101,76 +96,9 @@ pub(crate) fn outages_page(snapshot: &Snapshot, outages: &[OutageOf], filter: &F
         @if outages.len() == MOST_OUTAGES {
             p .lead { "These are the latest " (grouped(MOST_OUTAGES)) " outages. The JSON of a runner has all of its own." }
         }
-        @if last > 1 {
-            nav .pages aria-label="Pages of the list" {
-                @if page_number > 1 { a href={ "/outages?" (filter.query()) "&page=" (page_number - 1) } { "Previous" } }
-                span { "Page " (grouped(page_number)) " of " (grouped(last)) }
-                @if page_number < last { a href={ "/outages?" (filter.query()) "&page=" (page_number + 1) } { "Next" } }
-            }
-        }
+        (page_links(found.len(), filter.page, |page| format!("/outages?{}&page={page}", filter.query())))
     };
     page(&title, Place::Outages, Some(snapshot), &content)
-}
-
-/// How an outage ended, or that it is open.
-fn ending(outage: &Outage) -> (Tone, &'static str) {
-    match outage.ending {
-        None => (Tone::Bad, "open"),
-        Some(Ending::Recovered) => (Tone::Idle, "recovered"),
-        Some(Ending::Removed) if outage.was_removed_by_github() => (Tone::Faint, "removed by GitHub"),
-        Some(Ending::Removed) => (Tone::Faint, "no longer registered"),
-        Some(Ending::NoLongerMonitored) => (Tone::Faint, "no longer monitored"),
-    }
-}
-
-/// A table of outages.
-pub(crate) fn outage_table(outages: &[&OutageOf], now: Timestamp, with_runner: bool, with_target: bool) -> Markup {
-    // A webhook says nothing of its messages, so most of those installations would have an empty column.
-    let with_note = outages.iter().any(|of| of.note != ChatNote::default());
-    html! {
-        @if outages.is_empty() { p .empty { "No outage is stored" @if with_target { " for this selection" } "." } }
-        @else {
-            div .table { table {
-                thead { tr {
-                    th { "Began" } @if with_runner { th { "Runner" } } @if with_target { th { "Target" } } th .number { "Lasted" } th { "Ended" }
-                    @if with_note { th { "In Slack" } } th .wide { "What is known" }
-                } }
-                tbody {
-                    @for OutageOf { target, outage, note } in outages {
-                        @let (tone, word) = ending(outage);
-                        tr {
-                            td .time { (time(outage.started_at)) }
-                            @if with_runner {
-                                td {
-                                    // A queue is forgotten with its last job.
-                                    @if outage.waiting.is_some() && !outage.is_open() { (one_line(&outage.runner_name)) }
-                                    @else { (runner_link(target, outage.runner_id, &outage.runner_name)) }
-                                }
-                            }
-                            @if with_target { td { (target_link(target)) } }
-                            td .number { (since(outage.started_at, outage.resolved_at.unwrap_or(now))) }
-                            td .state { (state(tone, word)) }
-                            @if with_note { td .note { (in_slack(outage, note)) } }
-                            td .why .wide { (of_outage(outage, outage.resolved_at.unwrap_or(now))) }
-                        }
-                    }
-                }
-            } }
-        }
-    }
-}
-
-/// A link to the alert of an outage, and who acknowledged it.
-fn in_slack(outage: &Outage, note: &ChatNote) -> Markup {
-    html! {
-        @if let Some(alert) = &note.alert {
-            a href=(thread_address(alert)) rel="noreferrer" aria-label={ "Thread of " (one_line(&outage.runner_name)) " in Slack" } { "Thread" }
-        }
-        @if let Some(acknowledgement) = &note.acknowledgement {
-            @if note.alert.is_some() { ", " }
-            span title=(minute(acknowledgement.at)) { "acknowledged by " (acknowledgement.by.shown()) }
-        }
-    }
 }
 
 /// The outages as CSV (RFC 4180).

@@ -11,11 +11,10 @@ use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{Stretch, TargetHistory};
 use monitor_pipeline::items::Mute;
 
-use crate::fleet_page::{paged, pages_of};
 use crate::layout::{Place, labels, mark, own_health, page, since, state, target_link, time};
-use crate::outages_page::outage_table;
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
+use crate::tables::{outage_table, paged, pages_of};
 use crate::text::{counted, one_line, percent};
 use crate::why::why;
 

@@ -33,12 +33,13 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::access::Access;
-use crate::fleet_page::{self, fleet_page, paged};
+use crate::fleet_page::{self, fleet_page};
 use crate::layout::{Place, html_page, page};
 use crate::metrics::{self, metrics};
 use crate::outages_page::{self, as_csv, outages_page};
 use crate::runner_page::{Said, days, runner_page};
 use crate::snapshot::{OutageOf, Snapshot, Snapshots};
+use crate::tables::paged;
 use crate::target_page::{OUTAGES, target_page};
 use monitor_pipeline::chat_notes::ChatNotes;
 

@@ -9,11 +9,10 @@ use monitor_domain::runner::Runner;
 use monitor_domain::time::{Timestamp, spoken_duration};
 use monitor_pipeline::history::{TargetHistory, Utilisation};
 
-use crate::fleet_page::{meter, of_runners, paged, runner_table};
-use crate::layout::{Place, mark, own_health, page, runner_link, since, target_link};
-use crate::outages_page::outage_table;
+use crate::layout::{Place, mark, of_runners, own_health, page, runner_link, since, state};
 use crate::snapshot::{OutageOf, Snapshot};
 use crate::state::{State, Tone};
+use crate::tables::{meter, outage_table, paged, pools, runner_table};
 use crate::text::{ago, counted, escaped, grouped, one_line, percent};
 use crate::view::VersionEnds;
 use crate::why::why;
@@ -74,34 +73,9 @@ fn queues(fleet: &Fleet, now: Timestamp) -> Markup {
                         @let of_queue = State::of(queue);
                         tr {
                             td { (runner_link(&fleet.record.target, queue.id, &queue.name)) }
-                            td .state { (crate::layout::state(of_queue.tone, &of_queue.word)) }
+                            td .state { (state(of_queue.tone, &of_queue.word)) }
                             td .number { (since(of_queue.since, now)) }
                             td .why { (why(queue, &VersionEnds::new(), now)) }
-                        }
-                    }
-                }
-            } }
-        }
-    }
-}
-
-/// The pools of a target, or of a credential.
-pub(crate) fn pools(fleet: &Fleet, now: Timestamp) -> Markup {
-    html! {
-        @if !fleet.pools.is_empty() {
-            h2 { "Pools" @if !fleet.is_target() { span .age { "over all targets, " (target_link(&fleet.record.target)) } } }
-            div .table { table {
-                thead { tr { th { "Labels" } th { "Online" } th .number { "For" } th .wide { "Online, offline" } } }
-                tbody {
-                    @for pool in &fleet.pools {
-                        @let of_pool = State::of(pool);
-                        tr {
-                            td { (runner_link(&fleet.record.target, pool.id, &pool.name)) }
-                            td { (crate::layout::state(of_pool.tone, &of_pool.word)) }
-                            td .number { (since(of_pool.since, now)) }
-                            td .wide { @if let Some(counts) = pool.pool {
-                                (meter(&[(Tone::Idle, counts.online as usize), (Tone::Bad, counts.total.saturating_sub(counts.online) as usize)]))
-                            } }
                         }
                     }
                 }
