@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::groups::RunnerGroups;
-use crate::observation::{Failure, PageTag};
+use crate::observation::{Failure, ObservedPage, ObservedRunner, PageTag};
 use crate::polling::PolledRuns;
 use crate::runner::{Runner, RunnerId};
 use crate::subject::{CredentialId, Revision};
@@ -135,6 +135,20 @@ impl Fleet {
     /// The name of a runner's group, if it is known.
     pub fn group_of(&self, runner: &Runner) -> Option<&str> {
         self.record.groups.name_of(runner.group_id?)
+    }
+
+    /// Whether GitHub is to be asked for the names of the runner groups after a list with these pages: it has a runner in
+    /// a group without a name, or the names are a day old. A page that has not changed asks nothing, so that a steady
+    /// check costs no request more.
+    pub fn asks_for_group_names(&self, pages: &[ObservedPage], now: Timestamp) -> bool {
+        let groups = &self.record.groups;
+        let fresh = pages.iter().flat_map(|page| match page {
+            ObservedPage::Fresh { runners, .. } => &runners[..],
+            ObservedPage::Unchanged(_) => &[],
+        });
+        let are_old = groups.are_old(now);
+        let asks = |runner: &ObservedRunner| runner.group_id.is_some_and(|id| are_old || groups.name_of(id).is_none());
+        self.record.target.kind() != TargetKind::Repository && fresh.into_iter().any(asks)
     }
 
     /// When GitHub gives no more jobs to a runner's version, as far as the target's people were warned of it.

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::Fleet;
-use crate::observation::{ObservedPage, ObservedRunner};
-use crate::target::TargetKind;
 use crate::time::Timestamp;
 
 /// How long the names are used before GitHub is asked again.
@@ -28,21 +25,13 @@ impl RunnerGroups {
         self.names.iter().find(|(known, _)| *known == id).map(|(_, name)| name.as_str())
     }
 
+    /// Whether they are to be asked for again.
+    pub fn are_old(&self, now: Timestamp) -> bool {
+        now.has_waited(self.asked_at, ASKED_EVERY)
+    }
+
     /// Whether GitHub was never asked.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// Whether GitHub is to be asked for the names after a list with these pages: it has a runner in a group without a name,
-/// or the names are a day old. A page that has not changed asks nothing, so that a steady check costs no request more.
-pub fn asks_for_names(fleet: &Fleet, pages: &[ObservedPage], now: Timestamp) -> bool {
-    let groups = &fleet.record.groups;
-    let fresh = pages.iter().flat_map(|page| match page {
-        ObservedPage::Fresh { runners, .. } => &runners[..],
-        ObservedPage::Unchanged(_) => &[],
-    });
-    let is_old = now.has_waited(groups.asked_at, ASKED_EVERY);
-    let asks = |runner: &ObservedRunner| runner.group_id.is_some_and(|id| is_old || groups.name_of(id).is_none());
-    fleet.record.target.kind() != TargetKind::Repository && fresh.into_iter().any(asks)
 }

@@ -1,7 +1,7 @@
 //! The question about the names of a target's runner groups.
 
 use monitor_domain::fleet::Fleet;
-use monitor_domain::groups::{RunnerGroups, asks_for_names};
+use monitor_domain::groups::RunnerGroups;
 use monitor_domain::observation::{Observation, Outcome};
 use monitor_domain::subject::Subject;
 use tracing::debug;
@@ -22,7 +22,7 @@ pub(super) async fn ask(
     let target = &fleet.record.target;
     let (Outcome::Complete { pages, .. } | Outcome::Short { pages, .. }) = &observation.outcome else { return None };
     let now = clock.now();
-    if !asks_for_names(fleet, pages, now) {
+    if !fleet.asks_for_group_names(pages, now) {
         return None;
     }
     // The number of a window alone could be that of a check by hand.
