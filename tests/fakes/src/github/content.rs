@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::credential::{Token, TokenKind, verify_app_jwt};
-use super::handle::{Exchange, ROOT_DOCUMENTATION, add_primary, date, primary_limit, sha256_hex};
+use super::handle::{Exchange, ROOT_DOCUMENTATION, add_primary, primary_limit, sha256_hex};
 use super::json::{self as body, Account, Bases};
 use super::page::Page;
 use super::route::{Call, ENTERPRISE_SERVER};
 use super::state::State;
-use super::world::{Access, Links, Scope, Target, TargetKey};
+use super::target_key::{Scope, TargetKey};
+use super::world::{Access, Links, Target};
 use crate::http::Answer;
 
 /// Lifetime of an installation's token, in milliseconds.
@@ -123,7 +123,7 @@ impl Exchange<'_> {
         let Some(ends_at_ms) = state.versions.get(version).filter(|_| !self.route.enterprise_server) else {
             return self.not_found();
         };
-        let ends_at = ends_at_ms.map(|at_ms| date(at_ms).to_rfc3339_opts(SecondsFormat::Secs, true));
+        let ends_at = ends_at_ms.map(body::moment);
         Answer::json(200, &json!({ "runner_version": version, "runtime_deprecates_at": ends_at }))
     }
 
@@ -373,7 +373,7 @@ impl Exchange<'_> {
         let expires_at_ms = self.now_ms + INSTALLATION_TOKEN_MS;
         let kind = TokenKind::Installation { id, account };
         state.insert_token(&token, kind, Some(expires_at_ms));
-        let expires_at = date(expires_at_ms).to_rfc3339_opts(SecondsFormat::Secs, true);
+        let expires_at = body::moment(expires_at_ms);
         Answer::json(201, &body::access_token(&token, &expires_at))
     }
 

@@ -8,7 +8,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::Value;
 
 use super::limits::Usage;
-use super::world::{Scope, TargetKey};
+use super::target_key::{Scope, TargetKey};
 
 /// How far ahead an App's JSON web token may expire at most, in seconds.
 const MAX_JWT_SECS: i64 = 600;

@@ -1,7 +1,7 @@
 //! Faults between the fake GitHub and its client.
 
 use super::counters::Endpoint;
-use super::world::TargetKey;
+use super::target_key::TargetKey;
 
 /// How an answer can fail.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! From a request to its answer: faults, credentials, limits, content, in GitHub's order.
 
-use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 
@@ -169,7 +168,7 @@ impl Exchange<'_> {
         }
         let reported_end = token.reported_end_ahead_ms.map(|ahead| self.now_ms + ahead).or(token.expires_at_ms);
         if let (Some(expires_at_ms), TokenKind::Personal) = (reported_end, &token.kind) {
-            let expires_at = date(expires_at_ms).format("%Y-%m-%d %H:%M:%S UTC");
+            let expires_at = body::date(expires_at_ms).format("%Y-%m-%d %H:%M:%S UTC");
             answer.add_header("github-authentication-token-expiration", expires_at.to_string());
         }
         answer
@@ -257,11 +256,6 @@ fn secondary_limit(status: u16, retry_after_secs: Option<u64>) -> Answer {
         answer.add_header("retry-after", secs.to_string());
     }
     answer
-}
-
-/// A time as date; values outside the calendar's range become 1970.
-pub(super) fn date(epoch_ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(epoch_ms).unwrap_or_default()
 }
 
 /// SHA-256 over parts, joined by a zero byte so that their boundaries matter.

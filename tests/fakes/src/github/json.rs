@@ -1,9 +1,11 @@
 //! The bodies of answers, shaped as in GitHub's OpenAPI description.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::limits::Primary;
-use super::world::{Hook, Job, Runner, Scope};
+use super::target_key::Scope;
+use super::world::{Hook, Job, Runner};
 
 /// The read-only labels, with their ids on this fake.
 const READ_ONLY_LABELS: [(&str, u64); 5] = [("self-hosted", 1), ("Linux", 2), ("Windows", 3), ("macOS", 4), ("X64", 5)];
@@ -236,8 +238,14 @@ pub(crate) fn hook_delivery(id: u64, (at_ms, status): (i64, u16)) -> Value {
     })
 }
 
-fn moment(at_ms: i64) -> String {
-    super::handle::date(at_ms).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+/// A time as date; values outside the calendar's range become 1970.
+pub(super) fn date(epoch_ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(epoch_ms).unwrap_or_default()
+}
+
+/// A time as GitHub's bodies have it, to the second.
+pub(super) fn moment(epoch_ms: i64) -> String {
+    date(epoch_ms).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// A repository as lists show it (`minimal-repository`).

@@ -11,6 +11,7 @@ mod limits;
 mod page;
 mod route;
 mod state;
+mod target_key;
 mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,7 +21,8 @@ pub use counters::{Counters, Endpoint};
 pub use fault::{Fault, Strikes};
 pub use limits::Limits;
 pub use state::State;
-pub use world::{Access, Hook, Job, Links, Runner, RunnerSpec, Scope, TargetKey};
+pub use target_key::{Scope, TargetKey};
+pub use world::{Access, Hook, Job, Links, Runner, RunnerSpec};
 
 use crate::server::{Server, lock, wall_clock_ms};
 

@@ -1,7 +1,7 @@
 //! From method and path to the requested call.
 
 use super::counters::Endpoint;
-use super::world::{Scope, TargetKey};
+use super::target_key::{Scope, TargetKey};
 use crate::http::{Request, decode};
 
 /// The prefix of Enterprise Server's REST API.

@@ -6,7 +6,8 @@ use super::counters::Counters;
 use super::credential::{App, Token, TokenKind};
 use super::fault::{Fault, Faults, Strikes};
 use super::limits::{Limits, Usage};
-use super::world::{Access, Hook, Job, Links, Runner, RunnerSpec, Scope, Target, TargetKey};
+use super::target_key::{Scope, TargetKey};
+use super::world::{Access, Hook, Job, Links, Runner, RunnerSpec, Target};
 
 /// Requests per hour of a personal or installation token.
 const REQUESTS_PER_HOUR: u64 = 5_000;

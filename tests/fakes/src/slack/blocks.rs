@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::state::Refused;
+use super::refused::Refused;
 
 const MAX_BLOCKS: usize = 50;
 const MAX_HEADER_CHARS: usize = 150;

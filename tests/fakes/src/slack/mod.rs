@@ -2,6 +2,7 @@
 //! it over HTTP.
 
 mod blocks;
+mod refused;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};

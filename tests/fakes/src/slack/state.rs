@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 
 use super::blocks;
+use super::refused::Refused;
 use crate::http::{Answer, Delivery, Request};
 
 /// A message that Slack accepted, as it was sent.
@@ -335,20 +336,6 @@ impl State {
     fn refuse(&mut self, status: u16, error: &str, reason: &str) -> Answer {
         self.refusals.push(Refusal { status, error: error.to_owned(), reason: reason.to_owned() });
         Answer::new(status, "text/html", error)
-    }
-}
-
-/// Why a payload is refused: Slack's error code, and a detailed reason.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) error: &'static str,
-    pub(crate) reason: String,
-}
-
-impl Refused {
-    pub(crate) fn new(error: &'static str, reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self { error, reason }
     }
 }
 
