@@ -10,9 +10,10 @@ use monitor_domain::time::Timestamp;
 use monitor_dynamodb::{DynamoStore, Page, Place, Range, Row, TARGETS_INDEX_KEY, Table, Try, Write, place};
 use monitor_pipeline::ports::{PutOutcome, StoreError};
 
+use crate::calendar::timestamp;
+use crate::connection::{is_down, is_gone, later};
 use crate::faults::Fault;
-use crate::machine::{Shared, timestamp};
-use crate::store::{is_down, is_gone, later};
+use crate::machine::Shared;
 use crate::world::Noted;
 
 /// How long an attempt lasts.

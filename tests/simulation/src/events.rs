@@ -12,9 +12,10 @@ use monitor_pipeline::messages::{CheckJob, Reason};
 use monitor_pipeline::ports::Outgoing;
 
 use crate::machine::Wake;
-use crate::operations::{FOUND, Muted, TARGETS, What};
-use crate::record::{Side, sides};
+use crate::operations::{Muted, What};
+use crate::shown::{Side, sides};
 use crate::simulation::Player;
+use crate::targets::{FOUND, TARGETS};
 use crate::world::{Rules, TrueRunner, World};
 
 impl Player<'_> {

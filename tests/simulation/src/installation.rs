@@ -18,16 +18,15 @@ use monitor_pipeline::stages::{
     Respond, Schedule, ScheduleSettings,
 };
 
+use crate::calendar::{INTERVAL_MS, MINUTE_MS};
 use crate::faults::StoreKind;
 use crate::machine::Shared;
 use crate::network::{SimulatedGitHub, SimulatedSender};
-use crate::operations::{FOUND, MINUTE_MS, TARGETS};
 use crate::slack::SimulatedSlack;
 use crate::store::{SimulatedStore, Stored};
+use crate::targets::{FOUND, TARGETS};
 use crate::world::{CREDENTIAL_POOL_LABELS, CREDENTIAL_POOL_MINIMUM, POOL_LABEL, POOL_MINIMUM, Rules};
 
-/// The time between two ticks.
-pub const INTERVAL_MS: i64 = 5 * MINUTE_MS;
 /// `repeatInterval` of the policy, short enough that reminders occur in a scenario of one day.
 pub const REMIND_MS: i64 = 60 * MINUTE_MS;
 /// `maxRepeats` of the policy.

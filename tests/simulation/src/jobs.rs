@@ -8,14 +8,12 @@ use monitor_fakes::Chance;
 use monitor_pipeline::items::JobItem;
 use serde_json::json;
 
-use crate::machine::{Machine, Wake, timestamp};
-use crate::network::place_of;
-use crate::operations::{CALM_MS, DAY_MS, HOUR_MS, MINUTE_MS, Operation, Scenario, TARGETS, What, minutes};
-use crate::world::TrueRunner;
+use crate::calendar::{DAY_MS, MINUTE_MS, timestamp};
+use crate::targets::place_of;
 
 /// The repositories that have jobs. The third is not monitored, so its jobs belong to the organization.
 pub const REPOSITORIES: [&str; 4] = ["acme/web", "acme/api", "acme/tools", "late/one"];
-/// The index of the organization in [`TARGETS`].
+/// The index of the organization in [`crate::targets::TARGETS`].
 pub const ORGANIZATION: usize = 2;
 /// The label of the first two permanent runners of each target.
 pub const RARE_LABEL: &str = "gpu";
@@ -36,10 +34,6 @@ pub const LABELS: [&[&str]; 9] = [
 pub const LARGER: usize = 7;
 /// The index of the labels of GitHub's own images.
 pub const HOSTED: usize = 8;
-/// The time between two attempts of GitHub to give jobs to runners.
-const DISPATCH_MS: i64 = 15_000;
-/// The first one, which is never at the time of a tick.
-pub const FIRST_DISPATCH_MS: i64 = 7_000;
 /// GitHub fails a job that has been queued for this long.
 pub const LONGEST_WAIT_MS: i64 = DAY_MS;
 
@@ -115,8 +109,8 @@ pub struct TrueJob {
     /// When it ended.
     pub ended_ms: Option<i64>,
     /// The runner that took it: its target, its id and its name.
-    runner: Option<(usize, u64, String)>,
-    known_from_ms: i64,
+    pub(crate) runner: Option<(usize, u64, String)>,
+    pub(crate) known_from_ms: i64,
 }
 
 impl TrueJob {
@@ -141,7 +135,7 @@ impl TrueJob {
     }
 
     /// The indices of the targets whose runners may take it.
-    fn places(&self, is_open: bool) -> impl Iterator<Item = usize> {
+    pub(crate) fn places(&self, is_open: bool) -> impl Iterator<Item = usize> {
         let repository = REPOSITORIES[self.asked.repository];
         let own = place_of(repository);
         let is_shared = repository.starts_with("acme/") && (is_open || own.is_none());
@@ -274,7 +268,7 @@ impl Jobs {
         self.all.iter().any(|job| job.ended_ms.is_none() && job.runner.as_ref().is_some_and(is_it))
     }
 
-    fn body(&self, number: usize, action: Action, chance: &mut Chance) -> Delivery {
+    pub(crate) fn body(&self, number: usize, action: Action, chance: &mut Chance) -> Delivery {
         let job = &self.all[number];
         // GitHub's own examples have an action `queued` whose job has the status `waiting`.
         let (action_name, status) = match action {
@@ -308,212 +302,5 @@ impl Jobs {
             "sender": { "login": "somebody" },
         });
         Delivery { job: number, action, body: body.to_string() }
-    }
-}
-
-impl Machine {
-    /// The current second, which is as exact as GitHub's times are.
-    fn second_ms(&self) -> i64 {
-        self.now_ms / 1_000 * 1_000
-    }
-
-    /// A workflow asks for runners.
-    pub(crate) fn ask_for_runners(&mut self, asked: &Asked) {
-        let now_ms = self.second_ms();
-        for _ in 0..asked.count {
-            let number = self.world.jobs.all.len();
-            let created_ms = now_ms - asked.before_ms;
-            self.world.jobs.all.push(TrueJob {
-                id: 1_000 + number as u64,
-                asked: asked.clone(),
-                created_ms,
-                released_ms: (asked.held_ms == 0).then_some(created_ms),
-                taken_ms: None,
-                ended_ms: None,
-                runner: None,
-                known_from_ms: now_ms,
-            });
-            self.emit(number, if asked.held_ms == 0 { Action::Queued } else { Action::Waiting });
-        }
-    }
-
-    /// GitHub ends the jobs whose time is over, and gives the others to idle runners, the oldest first.
-    pub(crate) fn dispatch(&mut self) {
-        self.at(self.now_ms + DISPATCH_MS, Wake::Dispatch);
-        let now_ms = self.second_ms();
-        for number in 0..self.world.jobs.all.len() {
-            let job = &self.world.jobs.all[number];
-            let is_over = match (job.released_ms, job.taken_ms) {
-                _ if job.ended_ms.is_some() => continue,
-                (_, Some(taken_ms)) => now_ms - taken_ms >= job.asked.runs_ms,
-                (Some(since_ms), None) => {
-                    let waited_ms = now_ms - since_ms;
-                    waited_ms >= LONGEST_WAIT_MS || waited_ms >= job.asked.patience_ms
-                }
-                (None, None) => {
-                    if now_ms - job.known_from_ms >= job.asked.held_ms {
-                        self.world.jobs.all[number].released_ms = Some(now_ms);
-                        self.emit(number, Action::Queued);
-                    }
-                    continue;
-                }
-            };
-            if is_over {
-                self.end_job(number, now_ms);
-            } else if job.taken_ms.is_none() {
-                self.give_to_a_runner(number, now_ms);
-            }
-        }
-    }
-
-    fn end_job(&mut self, number: usize, now_ms: i64) {
-        let job = &mut self.world.jobs.all[number];
-        job.ended_ms = Some(now_ms);
-        let is_deleted = job.asked.is_deleted && job.taken_ms.is_none();
-        if let Some((place, id, name)) = job.runner.clone() {
-            self.world.alter(now_ms, place, &name, |runner| runner.busy &= runner.id != id);
-        }
-        if !is_deleted {
-            self.emit(number, Action::Completed);
-        }
-    }
-
-    fn give_to_a_runner(&mut self, number: usize, now_ms: i64) {
-        let job = &self.world.jobs.all[number];
-        let wanted = job.labels();
-        let fits = |runner: &&TrueRunner| {
-            let has = |label: &String| runner.labels.iter().any(|own| own.eq_ignore_ascii_case(label));
-            runner.online && !runner.busy && wanted.iter().all(has)
-        };
-        let is_open = self.world.jobs.webhook.is_some_and(|webhook| webhook.is_open);
-        let found = job.places(is_open).find_map(|place| {
-            let runner = self.world.runners(place).iter().find(fits)?;
-            Some((place, runner.id, runner.name.clone()))
-        });
-        let Some((place, id, name)) = found else { return };
-        self.world.alter(now_ms, place, &name, |runner| runner.busy = true);
-        let job = &mut self.world.jobs.all[number];
-        (job.taken_ms, job.runner) = (Some(now_ms), Some((place, id, name)));
-        self.emit(number, Action::InProgress);
-    }
-
-    /// Sends a delivery, with everything that can happen to it on the way.
-    fn emit(&mut self, number: usize, action: Action) {
-        let Some(webhook) = self.world.jobs.webhook else { return };
-        let (now_ms, chance) = (self.now_ms, &mut self.job_chance);
-        let delivery = self.world.jobs.body(number, action, chance);
-        let below = |chance: &mut Chance, bound| i64::try_from(chance.below(bound)).unwrap_or(0);
-        let soon_ms = 200 + below(chance, 2_800);
-        let fate = if webhook.is_unreliable { chance.below(100) } else { 100 };
-        let delays_ms = match fate {
-            0..10 => vec![],
-            10..25 => vec![minutes(1, 240, chance)],
-            25..32 => vec![soon_ms, soon_ms + below(chance, 20)],
-            32..38 => vec![soon_ms, minutes(1, 240, chance)],
-            _ => vec![soon_ms],
-        };
-        let jobs = &self.world.jobs;
-        let is_first = matches!(action, Action::Waiting | Action::Queued);
-        let is_lost = jobs.lost_until_ms > now_ms || (jobs.lost_but_queued_until_ms > now_ms && !is_first);
-        for delay_ms in delays_ms.into_iter().filter(|_| !is_lost) {
-            self.world.jobs.deliveries.push(delivery.clone());
-            let number = self.world.jobs.deliveries.len() - 1;
-            self.at(now_ms + delay_ms, Wake::Deliver(number));
-        }
-    }
-}
-
-impl Scenario {
-    /// The same scenario with workflow jobs, and a webhook that reports them.
-    #[must_use]
-    pub fn with_workflow_jobs(mut self) -> Self {
-        let chance = &mut Chance::new(self.seed ^ 0x10b5);
-        let busy_ms = (self.hours * HOUR_MS - CALM_MS).max(HOUR_MS);
-        let moment = |chance: &mut Chance| i64::try_from(chance.below(busy_ms.unsigned_abs())).unwrap_or(0);
-        self.webhook = Some(Webhook {
-            is_queued: chance.below(2) > 0,
-            is_open: chance.below(3) > 0,
-            is_unreliable: chance.below(3) > 0,
-        });
-        let mut add = |at_ms: i64, what| self.operations.push(Operation { at_ms, what });
-        for _ in 0..12 + chance.below(20) {
-            let at_ms = moment(chance);
-            add(at_ms, What::Job(draw_job(chance)));
-        }
-        // Both runners with the rare label are offline, and now and then those of the organization too.
-        for _ in 0..2 + chance.below(3) {
-            let place = usize::try_from(chance.below(TARGETS.len() as u64)).unwrap_or(0);
-            let (at_ms, for_ms) = (moment(chance), minutes(30, 150, chance));
-            let others = (chance.below(2) > 0).then_some(ORGANIZATION).filter(|other| *other != place);
-            for target in std::iter::once(place).chain(others) {
-                for runner in ["runner-1", "runner-2"] {
-                    let at_ms = at_ms + minutes(0, 5, chance);
-                    let for_ms = for_ms.min(busy_ms - at_ms).max(MINUTE_MS);
-                    add(at_ms, What::Outage { target, runner: runner.to_owned(), for_ms });
-                }
-            }
-            let asked = Asked { labels: 1 + usize::try_from(chance.below(4)).unwrap_or(0), ..draw_job(chance) };
-            add(at_ms + minutes(1, 20, chance), What::Job(Asked { repository: repository_of(place), ..asked }));
-        }
-        // Long jobs take the runners with the rare label.
-        for _ in 0..1 + chance.below(3) {
-            let (at_ms, repository) = (moment(chance), usize::try_from(chance.below(4)).unwrap_or(0));
-            let runs_ms = minutes(60, 120, chance);
-            let asked =
-                Asked { repository, labels: 1, count: 5, before_ms: 0, held_ms: 0, runs_ms, ..draw_job(chance) };
-            add(at_ms, What::Job(asked));
-        }
-        let but_queued = chance.below(3) > 0;
-        match chance.below(8) {
-            0 => add(0, What::DeliveriesLost { but_queued, for_ms: busy_ms }),
-            1 | 2 => {
-                let (at_ms, for_ms) = (moment(chance), minutes(20, 400, chance));
-                add(at_ms, What::DeliveriesLost { but_queued, for_ms });
-            }
-            _ => {}
-        }
-        if chance.below(4) == 0 {
-            let (at_ms, for_ms) = (moment(chance), minutes(30, 240, chance));
-            add(at_ms, What::JobsForbidden { for_ms: for_ms.min(busy_ms - at_ms) });
-        }
-        self.operations.sort_by_key(|operation| operation.at_ms);
-        self
-    }
-}
-
-/// The repository whose jobs a target's own runners take.
-fn repository_of(place: usize) -> usize {
-    // The organization's take those of a repository that is not monitored.
-    REPOSITORIES.iter().position(|name| place_of(name) == Some(place)).unwrap_or(2)
-}
-
-fn draw_job(chance: &mut Chance) -> Asked {
-    let labels = match chance.below(100) {
-        0..30 => 0,
-        30..50 => 1,
-        50..58 => 2,
-        58..64 => 3,
-        64..74 => 4,
-        74..84 => 5,
-        84..92 => 6,
-        92..96 => LARGER,
-        _ => HOSTED,
-    };
-    let fits = labels < 5;
-    let count = if chance.below(40) == 0 { 21 + chance.below(8) } else { 1 + chance.below(3) };
-    // Nobody takes such a job, so it may be old before its first delivery arrives.
-    let before_ms = if !fits && chance.below(3) == 0 { minutes(60, 1_300, chance) } else { 0 };
-    let held_ms = if before_ms == 0 && chance.below(5) == 0 { minutes(15, 240, chance) } else { 0 };
-    let runs_ms = if chance.below(6) == 0 { minutes(90, 120, chance) } else { minutes(1, 40, chance) };
-    let patience_ms = if chance.below(4) == 0 { minutes(5, 240, chance) } else { LONGEST_WAIT_MS };
-    Asked {
-        repository: usize::try_from(chance.below(REPOSITORIES.len() as u64)).unwrap_or(0),
-        labels,
-        count,
-        before_ms,
-        held_ms,
-        runs_ms,
-        patience_ms: before_ms + patience_ms,
-        is_deleted: chance.below(6) == 0,
     }
 }

@@ -46,15 +46,15 @@ pub(crate) struct Result {
 /// The sum of the results of several scenarios.
 pub(crate) struct Sum {
     /// The store they used.
-    pub(crate) store: StoreKind,
+    store: StoreKind,
     /// The number of scenarios.
-    pub(crate) played: u64,
+    played: u64,
     /// The counts of notification items, outages and promises.
-    pub(crate) tally: Tally,
+    tally: Tally,
     /// How often each fault struck each stage.
-    pub(crate) struck: Struck,
+    struck: Struck,
     /// The number of scenarios in which each fault struck.
-    pub(crate) scenarios_with: BTreeMap<Fault, u64>,
+    scenarios_with: BTreeMap<Fault, u64>,
     /// The promises of scenarios with foresight, if these are.
     foresight: &'static [&'static str],
     /// The promises of scenarios with removals, if these are.
@@ -192,7 +192,7 @@ pub(crate) fn scenarios(seeds: &[u64], arguments: &Arguments) -> anyhow::Result<
         arguments.hours,
         sum.played as f64 / secs
     );
-    trace::sum(&sum);
+    sum.print();
     sum.is_proof()
 }
 
@@ -212,6 +212,32 @@ impl Sum {
         }
         for (pair, times) in &result.struck {
             *self.struck.entry(*pair).or_default() += times;
+        }
+    }
+
+    /// Prints the counts.
+    fn print(&self) {
+        println!("outages {} · repeated messages {}", self.tally.outages, self.tally.repeats);
+        let list = |counts: &BTreeMap<&'static str, u64>| {
+            let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            counts.join(" · ")
+        };
+        println!("notification items: {}", list(&self.tally.items));
+        println!("promises tested and kept: {}", list(&self.tally.promises));
+        print!("\n{:<17} {:>9}", "fault", "scenarios");
+        self.stages().for_each(|stage| print!(" {:>10}", format!("{stage:?}").to_lowercase()));
+        println!();
+        for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(self.store)) {
+            let scenarios = self.scenarios_with.get(&fault).copied().unwrap_or_default();
+            print!("{fault:<17} {:>7.1} %", scenarios as f64 * 100.0 / self.played.max(1) as f64);
+            for stage in self.stages() {
+                if fault.can_affect(stage) {
+                    print!(" {:>10}", self.struck.get(&(fault, stage)).copied().unwrap_or_default());
+                } else {
+                    print!(" {:>10}", "–");
+                }
+            }
+            println!("   {}", fault.elsewhere());
         }
     }
 

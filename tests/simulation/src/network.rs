@@ -10,10 +10,11 @@ use monitor_domain::target::Target;
 use monitor_domain::versions::{VersionEnd, VersionRecord};
 use monitor_pipeline::ports::{Incomplete, Listing, Outgoing, QueueError, RunnerSource, Sender, VersionAnswer};
 
+use crate::calendar::{MINUTE_MS, timestamp};
 use crate::faults::{Fault, Stage};
 use crate::jobs::{self, AskedJob, View};
-use crate::machine::{Machine, Shared, timestamp};
-use crate::operations::{FOUND, MINUTE_MS, TARGETS};
+use crate::machine::{Machine, Shared};
+use crate::targets::{FOUND, TARGETS, place_of};
 use crate::world::{Answered, AskedVersion, SimulatedCheck, World, observed};
 
 /// A client's request timeout.
@@ -21,11 +22,6 @@ pub(crate) const TIMEOUT_MS: i64 = 10_000;
 
 /// GitHub over a network.
 pub struct SimulatedGitHub(pub Shared);
-
-/// The index of a target in [`TARGETS`].
-pub fn place_of(target: &str) -> Option<usize> {
-    TARGETS.iter().position(|name| *name == target)
-}
 
 impl SimulatedGitHub {
     /// The reason why GitHub refuses a request about a target, or about an account if `target` is `None`.

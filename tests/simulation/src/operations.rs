@@ -5,25 +5,13 @@ use std::ops::RangeInclusive;
 
 use monitor_fakes::Chance;
 
+use crate::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, WEEK_HOURS};
 use crate::faults::{Fault, Stage, StoreKind, Window};
 use crate::jobs::{Asked, Webhook};
+use crate::targets::TARGETS;
 
-/// A minute in milliseconds.
-pub const MINUTE_MS: i64 = 60_000;
-/// An hour in milliseconds.
-pub const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// A day in milliseconds.
-pub const DAY_MS: i64 = 24 * HOUR_MS;
-/// A week in hours.
-pub const WEEK_HOURS: i64 = 7 * 24;
 /// How long GitHub keeps a runner that does not connect.
 pub const KEPT_MS: i64 = 14 * DAY_MS;
-/// The targets of every scenario. The last is the only repository of its account, is found by `late/*`, and does not
-/// exist at the start.
-pub const TARGETS: [&str; 4] = ["acme/web", "acme/api", "orgs/acme", "late/one"];
-/// The index of the target that is found by its account.
-pub const FOUND: usize = 3;
-
 /// An event and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {

@@ -12,11 +12,13 @@ use monitor_pipeline::messages::{ChecksMessage, StateChange};
 use monitor_pipeline::ports::Delivery as Received;
 use monitor_pipeline::stages::Disposition;
 
+use crate::calendar::{HOUR_MS, INTERVAL_MS, MINUTE_MS, day_and_hour};
+use crate::dispatch::FIRST_DISPATCH_MS;
 use crate::faults::{Fault, Faults, Stage, Struck};
-use crate::installation::{INTERVAL_MS, Installation, check, notify, receive, respond, schedule};
-use crate::jobs::{Delivery, FIRST_DISPATCH_MS};
-use crate::machine::{Shared, Wake, day_and_hour};
-use crate::operations::{HOUR_MS, MINUTE_MS, Scenario};
+use crate::installation::{Installation, check, notify, receive, respond, schedule};
+use crate::jobs::Delivery;
+use crate::machine::{Shared, Wake};
+use crate::operations::Scenario;
 use crate::store::{SimulatedStore, Stored};
 use crate::world::{Rules, TrueRunner, World};
 

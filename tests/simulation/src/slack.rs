@@ -9,8 +9,9 @@ use monitor_pipeline::ports::{Chat, ChatError, EditError, Form, Route};
 
 use crate::faults::Fault;
 use crate::machine::Shared;
-use crate::network::{TIMEOUT_MS, place_of};
-use crate::record::openings;
+use crate::network::TIMEOUT_MS;
+use crate::shown::openings;
+use crate::targets::place_of;
 use crate::world::{Abandoned, Busy, Taken, Trouble};
 
 const CHANNEL: &str = "C1";

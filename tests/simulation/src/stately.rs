@@ -12,9 +12,10 @@ use monitor_stately::transport::{Request, Response, Transport, Unreached};
 use monitor_stately::wire::path;
 use monitor_stately_server::{Delivery, Fault as Injected, RpcCode, Schema, Settings, State, Trouble};
 
+use crate::calendar::timestamp;
+use crate::connection::{FOR_EVER_MS, is_down, is_gone, later};
 use crate::faults::Fault;
-use crate::machine::{Shared, timestamp};
-use crate::store::{FOR_EVER_MS, is_down, is_gone, later};
+use crate::machine::Shared;
 use crate::world::Noted;
 
 const STORE_ID: u64 = 17;

@@ -17,15 +17,15 @@ use monitor_pipeline::records::{StoredFleet, read_fleet, read_monitor};
 use monitor_stately::StatelyStore;
 use monitor_stately_server::State;
 
+use crate::calendar::timestamp;
+use crate::connection::{is_down, is_gone, later};
 use crate::dynamodb::{self, Rows, SimulatedTable};
 use crate::faults::{Fault, StoreKind};
-use crate::machine::{Shared, timestamp};
-use crate::network::place_of;
+use crate::machine::Shared;
 use crate::stately::{self, Connection};
+use crate::targets::place_of;
 use crate::world::Noted;
 
-/// How long a request hangs before its connection is closed.
-pub(crate) const FOR_EVER_MS: i64 = 60_000;
 /// The request timeout of the embedded store.
 const GIVEN_UP_MS: i64 = 1_000;
 /// The store of a scenario, without faults.
@@ -152,20 +152,6 @@ impl SimulatedStore {
             machine.count(Fault::StoreConflict);
         }
     }
-}
-
-/// Whether the store is down. May start such a time.
-pub(crate) fn is_down(shared: &Shared) -> bool {
-    let mut machine = shared.lock();
-    if machine.strikes(Fault::StoreIsDown) {
-        machine.world.store_down_until_ms = machine.now_ms + machine.between(5_000, 60_000);
-    }
-    machine.world.store_down_until_ms > machine.now_ms
-}
-
-/// Whether the sender was stalled before its request for so long that the connection is closed.
-pub(crate) fn is_gone(shared: &Shared, began_ms: i64) -> bool {
-    shared.lock().now_ms - began_ms > FOR_EVER_MS
 }
 
 /// Sends a request to the embedded store.
@@ -326,11 +312,4 @@ impl Store for SimulatedStore {
             Self::DynamoDb(store, _) => store.max_batch(),
         }
     }
-}
-
-/// Runs an action within half a minute, whether or not its sender still waits.
-pub(crate) fn later(shared: &Shared, least_ms: u64, what: impl FnOnce() + Send + 'static) {
-    let mut machine = shared.lock();
-    let late_ms = machine.between(least_ms, 30_000);
-    machine.later(late_ms, what);
 }

@@ -2,14 +2,13 @@
 
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
-use monitor_simulation::faults::Fault;
+use monitor_simulation::calendar::MINUTE_MS;
+use monitor_simulation::calendar::scenario_ms;
 use monitor_simulation::invariants::{Violation, moment};
-use monitor_simulation::machine::scenario_ms;
-use monitor_simulation::operations::{MINUTE_MS, Scenario, TARGETS};
+use monitor_simulation::operations::Scenario;
 use monitor_simulation::record::{Record, changes_of};
 use monitor_simulation::simulation::Played;
-
-use crate::many::Sum;
+use monitor_simulation::targets::TARGETS;
 
 /// Prints the events of a scenario, the windows of its faults, and the violated invariants.
 pub(crate) fn scenario(scenario: &Scenario, violations: &[Violation]) {
@@ -92,31 +91,5 @@ fn jobs(played: &Played) {
         for asked in jobs.asked.iter().filter(|asked| asked.job == number) {
             println!("    {} asked: {:?}", moment(asked.at_ms), asked.answered);
         }
-    }
-}
-
-/// Prints the sum of several scenarios.
-pub(crate) fn sum(sum: &Sum) {
-    println!("outages {} · repeated messages {}", sum.tally.outages, sum.tally.repeats);
-    let list = |counts: &std::collections::BTreeMap<&'static str, u64>| {
-        let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        counts.join(" · ")
-    };
-    println!("notification items: {}", list(&sum.tally.items));
-    println!("promises tested and kept: {}", list(&sum.tally.promises));
-    print!("\n{:<17} {:>9}", "fault", "scenarios");
-    sum.stages().for_each(|stage| print!(" {:>10}", format!("{stage:?}").to_lowercase()));
-    println!();
-    for fault in Fault::ALL.iter().copied().filter(|fault| fault.is_of(sum.store)) {
-        let scenarios = sum.scenarios_with.get(&fault).copied().unwrap_or_default();
-        print!("{fault:<17} {:>7.1} %", scenarios as f64 * 100.0 / sum.played.max(1) as f64);
-        for stage in sum.stages() {
-            if fault.can_affect(stage) {
-                print!(" {:>10}", sum.struck.get(&(fault, stage)).copied().unwrap_or_default());
-            } else {
-                print!(" {:>10}", "–");
-            }
-        }
-        println!("   {}", fault.elsewhere());
     }
 }

@@ -12,11 +12,10 @@ use monitor_domain::target::TargetId;
 use monitor_pipeline::items::{Acknowledgement, Item, JobItem, Mute as ItemMute};
 use monitor_pipeline::keys::{Key, Put};
 
-use crate::installation::INTERVAL_MS;
+use crate::calendar::{INTERVAL_MS, MINUTE_MS, scenario_ms};
 use crate::jobs::{Jobs, RARE_LABEL, Webhook};
-use crate::machine::scenario_ms;
-use crate::network::place_of;
-use crate::operations::{FOUND, KEPT_MS, MINUTE_MS, TARGETS, VERSIONS, VersionEnds};
+use crate::operations::{KEPT_MS, VERSIONS, VersionEnds};
+use crate::targets::{FOUND, TARGETS, place_of};
 
 /// The largest age of a stale answer.
 pub const STALE_MS: i64 = 3 * MINUTE_MS;

@@ -1,8 +1,9 @@
 //! No notifier runs for a day in which outages start and end: afterwards each of them is recorded with its end.
 
+use monitor_simulation::calendar::{HOUR_MS, MINUTE_MS};
 use monitor_simulation::faults::StoreKind;
 use monitor_simulation::invariants::examine;
-use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Muted, Operation, Scenario, What};
+use monitor_simulation::operations::{Muted, Operation, Scenario, What};
 use monitor_simulation::simulation::play;
 
 /// No notifier runs from 1 h to 25 h. `runner-1` goes offline five times and recovers each time, `runner-2` does the

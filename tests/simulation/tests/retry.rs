@@ -1,9 +1,10 @@
 //! A message that Slack does not accept is sent again after its backoff, not at the next check.
 
 use monitor_domain::notifications::NotificationItem;
+use monitor_simulation::calendar::{HOUR_MS, MINUTE_MS};
 use monitor_simulation::faults::StoreKind;
 use monitor_simulation::invariants::examine;
-use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Operation, Scenario, What};
+use monitor_simulation::operations::{Operation, Scenario, What};
 use monitor_simulation::simulation::play;
 
 /// `runner-1` goes offline at 1 h 7 min; the alert is due at 1 h 12 min, when Slack accepts nothing for some seconds.

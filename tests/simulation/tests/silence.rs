@@ -3,10 +3,12 @@
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::subject::Subject;
 use monitor_domain::target::Target;
+use monitor_simulation::calendar::{HOUR_MS, MINUTE_MS};
 use monitor_simulation::faults::StoreKind;
 use monitor_simulation::invariants::examine;
-use monitor_simulation::operations::{HOUR_MS, MINUTE_MS, Operation, Scenario, TARGETS, What};
+use monitor_simulation::operations::{Operation, Scenario, What};
 use monitor_simulation::simulation::play;
+use monitor_simulation::targets::TARGETS;
 
 /// Slack is dead from 1 h to 25 h. `runner-1` goes offline five times and recovers each time, `runner-2` stays offline
 /// until later.

@@ -4,7 +4,7 @@ use monitor_domain::availability::Span;
 use monitor_domain::target::Target;
 
 use super::{Examination, moment};
-use crate::machine::{scenario_ms, timestamp};
+use crate::calendar::{scenario_ms, timestamp};
 use crate::world::bit_of;
 
 const OBSERVED: &str = "the observed time of a runner is that in which checks succeeded";

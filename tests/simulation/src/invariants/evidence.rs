@@ -10,10 +10,12 @@ use monitor_domain::target::Target;
 use monitor_pipeline::keys::Key;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::MINUTE_MS;
+use crate::calendar::scenario_ms;
 use crate::model::{READINGS, Reading, UNREACHABLE_AFTER_MS, count_apart};
-use crate::operations::{FOUND, MINUTE_MS, TARGETS};
-use crate::record::{Record, key_of};
+use crate::record::Record;
+use crate::shown::key_of;
+use crate::targets::{FOUND, TARGETS};
 use crate::world::{STALE_MS, SimulatedCheck, bit_of};
 
 /// The duration of an answered check.

@@ -10,9 +10,10 @@ use monitor_domain::versions::VersionEnd;
 use monitor_pipeline::keys::Key;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::scenario_ms;
+use crate::calendar::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{Decided, REMOVAL_STAGES, STAGES};
-use crate::operations::{DAY_MS, HOUR_MS, KEPT_MS, MINUTE_MS, Scenario};
+use crate::operations::{KEPT_MS, Scenario};
 use crate::record::Record;
 use crate::world::STALE_MS;
 

@@ -1,10 +1,10 @@
 //! Incidents of GitHub: named as a reason only if many targets had no runner online, and then always.
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::scenario_ms;
 use crate::model::FEWEST_LOST;
-use crate::operations::TARGETS;
 use crate::record::Record;
+use crate::targets::TARGETS;
 
 const CAUSE: &str = "an outage is put down to many targets only if that many had no runner online";
 

@@ -12,14 +12,16 @@ use monitor_pipeline::items::{Item, JobItem};
 use monitor_pipeline::keys::{Key, Query};
 
 use super::{Examination, moment};
+use crate::calendar::scenario_ms;
+use crate::calendar::{HOUR_MS, MINUTE_MS};
 use crate::jobs::{
     Action, Answered, HOSTED, LARGER, LONGEST_WAIT_MS, ORGANIZATION, Progress, REPOSITORIES, TrueJob, set_of,
 };
-use crate::machine::scenario_ms;
 use crate::model::{Known, THRESHOLD_MS};
-use crate::network::place_of;
-use crate::operations::{HOUR_MS, MINUTE_MS, TARGETS, What};
+use crate::operations::What;
 use crate::record::Record;
+use crate::targets::TARGETS;
+use crate::targets::place_of;
 use crate::world::Taken;
 
 const IN_TIME: &str = "jobs that wait too long are notified in time";

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use monitor_domain::notifications::Notification;
 
 use super::{Examination, moment};
-use crate::record::{Record, Side, count, key_of};
+use crate::record::Record;
+use crate::shown::{Side, count, key_of};
 use crate::world::Taken;
 
 impl Examination<'_> {

@@ -25,10 +25,13 @@ use monitor_domain::subject::{CredentialId, Subject};
 use monitor_domain::target::Target;
 
 use self::evidence::History;
+use crate::calendar::{HOUR_MS, MINUTE_MS};
 use crate::model::Model;
-use crate::operations::{HOUR_MS, MINUTE_MS, Scenario, TARGETS};
-use crate::record::{Record, changes_of, kind_of};
+use crate::operations::Scenario;
+use crate::record::{Record, changes_of};
+use crate::shown::kind_of;
 use crate::simulation::Played;
+use crate::targets::TARGETS;
 use crate::world::Taken;
 
 /// A violated invariant.

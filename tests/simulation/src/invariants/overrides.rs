@@ -10,11 +10,12 @@ use monitor_domain::target::TargetId;
 use monitor_pipeline::keys::Key;
 
 use super::{Examination, moment};
+use crate::calendar::MINUTE_MS;
+use crate::calendar::scenario_ms;
 use crate::installation::{REMIND_MS, REMINDERS};
-use crate::machine::scenario_ms;
 use crate::model::{Decided, Reading};
-use crate::operations::MINUTE_MS;
-use crate::record::{OutageKey, Record, count, key_of, reminded, sides};
+use crate::record::Record;
+use crate::shown::{OutageKey, Side, count, key_of, reminded, sides};
 use crate::world::POOL_LABEL;
 
 const MUTED: &str = "nothing that is muted is notified";
@@ -220,8 +221,8 @@ impl Examination<'_> {
             let notified = count(std::iter::once(&first.notification));
             for outage in &found {
                 let is_over = closed_ms(outage).is_some_and(|at_ms| within(at_ms + 5 * MINUTE_MS));
-                let ends_here = notified.contains_key(&(key_of(outage), crate::record::Side::Ended));
-                let begins_here = notified.contains_key(&(key_of(outage), crate::record::Side::Began));
+                let ends_here = notified.contains_key(&(key_of(outage), Side::Ended));
+                let begins_here = notified.contains_key(&(key_of(outage), Side::Began));
                 if first.at_ms < silence.until_ms || (is_over && !ends_here) || !(begins_here || ends_here) {
                     let at = moment(first.at_ms);
                     self.found(SILENCE, format!("{} at {at}: {outage:?} is not in it", record.subject));

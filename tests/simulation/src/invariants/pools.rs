@@ -6,10 +6,12 @@ use monitor_domain::outage::Outage;
 use monitor_domain::subject::{CredentialId, Subject};
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::HOUR_MS;
+use crate::calendar::scenario_ms;
 use crate::model::Shortage;
-use crate::operations::{HOUR_MS, Scenario, TARGETS};
+use crate::operations::Scenario;
 use crate::record::{Record, changes_of};
+use crate::targets::TARGETS;
 use crate::world::CREDENTIAL_POOL_MINIMUM;
 
 const CAUSE: &str = "a pool is short only if a check listed too few of its runners online";

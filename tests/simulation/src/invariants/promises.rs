@@ -7,10 +7,13 @@ use monitor_domain::target::Target;
 
 use super::overrides::{REMINDED, UNMUTED};
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::MINUTE_MS;
+use crate::calendar::scenario_ms;
 use crate::model::{Absence, Listed, TICK_MS, Unseen};
-use crate::operations::{MINUTE_MS, TARGETS, What};
-use crate::record::{Record, Side, key_of, openings, reminded, sides};
+use crate::operations::What;
+use crate::record::Record;
+use crate::shown::{Side, key_of, openings, reminded, sides};
+use crate::targets::TARGETS;
 use crate::world::Taken;
 
 const IN_TIME: &str = "every real outage that lasts is notified in time";

@@ -3,7 +3,7 @@
 use monitor_domain::runner::Health;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::scenario_ms;
 use crate::record::Record;
 
 impl Examination<'_> {

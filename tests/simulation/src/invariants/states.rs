@@ -8,9 +8,10 @@ use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::target::Target;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
-use crate::operations::{MINUTE_MS, TARGETS};
+use crate::calendar::MINUTE_MS;
+use crate::calendar::scenario_ms;
 use crate::record::Record;
+use crate::targets::TARGETS;
 use crate::world::{Taken, Truth};
 
 const ONE_STATE: &str = "no message contradicts itself";

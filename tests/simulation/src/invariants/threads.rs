@@ -6,9 +6,10 @@ use monitor_domain::notifications::Notification;
 use monitor_domain::outage::Outage;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
+use crate::calendar::scenario_ms;
 use crate::operations::Scenario;
-use crate::record::{OutageKey, Record, Side, key_of, openings, reminded, sides, to_be_removed};
+use crate::record::Record;
+use crate::shown::{OutageKey, Side, key_of, openings, reminded, sides, to_be_removed};
 use crate::world::{Abandoned, Taken};
 
 const SHOWS: &str = "a message finally shows the end of its outages";

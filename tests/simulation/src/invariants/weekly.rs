@@ -8,9 +8,10 @@ use monitor_domain::subject::Subject;
 use monitor_domain::weekly::WeeklyReport;
 
 use super::{Examination, moment};
-use crate::machine::scenario_ms;
-use crate::operations::{HOUR_MS, TARGETS};
+use crate::calendar::HOUR_MS;
+use crate::calendar::scenario_ms;
 use crate::record::Record;
+use crate::targets::TARGETS;
 
 const ONCE: &str = "a week is reported once";
 const TRUE: &str = "a weekly report is about a week that has just ended, and counts what was recorded";

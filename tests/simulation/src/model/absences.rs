@@ -1,7 +1,7 @@
 //! Times in which a runner was not online, and what must have been notified about each.
 
 use super::{CALM_MS, CHECK_MS, FLAPPING, FLAPPING_WINDOW_MS, Model, NOTIFY_MS, RECHECK_MS, TICK_MS, next_tick};
-use crate::operations::MINUTE_MS;
+use crate::calendar::MINUTE_MS;
 use crate::world::{Truth, bit_of};
 
 /// A time in which a runner was not online, and what must have been notified about it.

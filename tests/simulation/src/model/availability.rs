@@ -1,7 +1,8 @@
 //! How available runners were, counted by hand from the true history and GitHub's log of checks.
 
 use super::{CHECK_MS, Model, Source, TICK_MS, next_tick};
-use crate::operations::{MINUTE_MS, What};
+use crate::calendar::MINUTE_MS;
+use crate::operations::What;
 use crate::world::{Answered, Truth};
 
 /// A runner that is offline for this long surely has an outage.

@@ -1,7 +1,7 @@
 //! GitHub's log of checks, read for one runner.
 
 use super::Model;
-use crate::operations::MINUTE_MS;
+use crate::calendar::MINUTE_MS;
 use crate::world::{Answered, SimulatedCheck, bit_of};
 
 /// The minimum time between two readings that both count.

@@ -1,7 +1,8 @@
 //! Times in which GitHub reported every runner offline.
 
 use super::{CHECK_MS, Model, next_tick};
-use crate::operations::{MINUTE_MS, What};
+use crate::calendar::MINUTE_MS;
+use crate::operations::What;
 use crate::world::{Answered, Truth};
 
 /// How long before an outage other targets may have lost their runners.

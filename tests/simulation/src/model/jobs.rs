@@ -3,9 +3,10 @@
 use monitor_domain::jobs::JobState;
 
 use super::{Model, NOTIFY_MS, TICK_MS, next_tick};
+use crate::calendar::MINUTE_MS;
 use crate::jobs::{AskedJob, LARGER, LONGEST_WAIT_MS, set_of};
-use crate::network::place_of;
-use crate::operations::{MINUTE_MS, What};
+use crate::operations::What;
+use crate::targets::place_of;
 
 /// `queueThreshold` of the policy: its default.
 pub const THRESHOLD_MS: i64 = 10 * MINUTE_MS;

@@ -21,8 +21,10 @@ pub use pools::Shortage;
 pub use unseen::{Listed, Unseen};
 pub use versions::{REMOVAL_STAGES, STAGES};
 
+use crate::calendar::MINUTE_MS;
 use crate::faults::{Stage, Window};
-use crate::operations::{MINUTE_MS, Operation, Scenario, TARGETS, What};
+use crate::operations::{Operation, Scenario, What};
+use crate::targets::TARGETS;
 use crate::world::{RUNNERS, Rules, Truth, World};
 
 /// The time between two ticks.

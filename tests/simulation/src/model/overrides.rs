@@ -2,8 +2,10 @@
 
 use super::absences::Absence;
 use super::{CHECK_MS, Model, NOTIFY_MS, TICK_MS, next_tick};
+use crate::calendar::{HOUR_MS, MINUTE_MS};
 use crate::installation::{REMIND_MS, REMINDERS};
-use crate::operations::{HOUR_MS, MINUTE_MS, What};
+use crate::operations::What;
+use crate::targets::place_of;
 use crate::world::Mute;
 
 /// The time of a decision. Overrides are read, and compared with the clock, between its check and its commit.
@@ -108,7 +110,7 @@ impl Model<'_> {
     /// Whether somebody acknowledged something of a target in between.
     fn is_acknowledged(&self, place: usize, from_ms: i64, until_ms: i64) -> bool {
         self.world.acknowledged_ms.iter().any(|((target, ..), at_ms)| {
-            crate::network::place_of(target.as_str()) == Some(place) && (from_ms..=until_ms).contains(at_ms)
+            place_of(target.as_str()) == Some(place) && (from_ms..=until_ms).contains(at_ms)
         })
     }
 

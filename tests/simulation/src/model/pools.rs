@@ -1,7 +1,8 @@
 //! Times in which too few permanent runners of a target, or of all targets together, were online.
 
 use super::{CHECK_MS, Model, NOTIFY_MS, RECHECK_MS, TICK_MS, UNREACHABLE_AFTER_MS, next_tick};
-use crate::operations::{MINUTE_MS, TARGETS};
+use crate::calendar::MINUTE_MS;
+use crate::targets::TARGETS;
 use crate::world::{Answered, CREDENTIAL_POOL_MINIMUM, POOL_MINIMUM, RUNNERS, SimulatedCheck, Truth};
 
 /// When the pools of a credential are evaluated after a tick: half an interval later.

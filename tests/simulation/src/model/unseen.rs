@@ -1,7 +1,8 @@
 //! Times in which something was unreachable or did not run, and changes of the list: what must have been notified.
 
 use super::{CHECK_MS, Model, NOTIFY_MS, Source, TICK_MS, UNREACHABLE_AFTER_MS, next_tick};
-use crate::operations::{FOUND, TARGETS, What};
+use crate::operations::What;
+use crate::targets::{FOUND, TARGETS};
 
 /// A time in which something was unreachable or did not run, and nothing else went wrong.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Which runner had which version and when, and when people must have been warned of its end.
 
 use super::{CHECK_MS, Model, NOTIFY_MS, next_tick};
-use crate::operations::{DAY_MS, MINUTE_MS};
+use crate::calendar::{DAY_MS, MINUTE_MS};
 use crate::world::Truth;
 
 /// The days before a version's end at which people are warned; 0 is its end.

@@ -1,7 +1,8 @@
 //! The weeks of which a report is due.
 
 use super::{AFTERMATH_MS, CHECK_MS, Model, NOTIFY_MS, TICK_MS, next_tick};
-use crate::operations::{DAY_MS, HOUR_MS, MINUTE_MS, TARGETS, WEEK_HOURS};
+use crate::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, WEEK_HOURS};
+use crate::targets::TARGETS;
 use crate::world::Answered;
 
 impl Model<'_> {
