@@ -50,6 +50,7 @@ lint: vocabulary .tools/bin/cargo-deny .venv/installed ## Words, formatting, lin
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/fuzz/Cargo.toml --check
 	cargo clippy --manifest-path tests/fuzz/fuzz/Cargo.toml --target-dir target --locked -- -D warnings
+	python3 scripts/import_circles.py
 	python3 tests/mutations/run.py --list >/dev/null
 	.venv/bin/zizmor --offline --quiet --persona pedantic .github/workflows
 	.venv/bin/hadolint packaging/Dockerfile
