@@ -24,7 +24,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
-# Always the whole workspace: with the same features no crate is built twice.
+# Always the whole workspace, and in release builds the default members: with the same features no crate is built twice.
 WHOLE := --workspace --all-features
 PARTS := lint unit openapi monitoring web slack-sdk schema-check stately-clients simulation instructions kill stack release commands
 
@@ -91,7 +91,7 @@ WORKFLOW_JOBS := target/release/monitor-simulation --workflow-jobs
 # In 20276000995 an outage was put down to what other targets lost half an hour after it had begun. In 20276003874 a week counted as
 # reported although the store was too slow to read any target. In 20286000114 the end of a job was not found behind twenty older ones.
 simulation: ## Known seeds and a fixed range of scenarios on each store, and a stage ended at every await: the same on every day
-	cargo build --release $(WHOLE) --bin monitor-simulation
+	cargo build --release --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 600
 	$(SIMULATION) --from 1 --seeds 100 --store stately
 	$(SIMULATION) --from 1 --seeds 100 --store dynamodb
@@ -115,7 +115,7 @@ FORESIGHT_SEEDS ?= 10000
 WORKFLOW_JOBS_SEEDS ?= 10000
 
 soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000), WORKFLOW_JOBS_SEEDS (10,000)
-	cargo build --release $(WHOLE) --bin monitor-simulation
+	cargo build --release --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
 	$(SIMULATION) --from $(FROM) --seeds $(DYNAMODB_SEEDS) --store dynamodb
@@ -151,7 +151,7 @@ kill: ## kill -9 of the daemon under load, KILLS (50) times: each outage notifie
 
 instructions: ## Instructions of the inner loops, counted by valgrind, compared with the committed figures
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: install the package valgrind"; exit 1; }
-	cargo build --release -q $(WHOLE) --bin instructions
+	cargo build --release -q --bin instructions
 	target/release/instructions
 
 FUNCTIONS := scheduler poller notifier slack hooks web
@@ -201,7 +201,7 @@ bench: ## All measurements as a table, target/bench.json and target/bench.md; BE
 	target/release/bench --functions target/release $(BENCH)
 
 capacity: ## 4,000 targets of one credential against GitHub's limits: 24 h of virtual time in nine ways; half an hour on one processor
-	cargo build --release $(WHOLE) --bin monitor-simulation
+	cargo build --release --bin monitor-simulation
 	target/release/monitor-simulation --capacity
 
 stately-bench: tests/stately/clients/js/node_modules/.package-lock.json ## CPU per 1,000 runners read from StatelyDB, compared with the official JavaScript client
