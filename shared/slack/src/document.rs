@@ -30,6 +30,8 @@ pub(crate) struct Document {
 pub(crate) struct Section {
     pub(crate) mark: Mark,
     pub(crate) title: Line,
+    /// Whether the title needs the target before it, as one that begins with a runner's name does.
+    pub(crate) lacks_target: bool,
     /// What the notification line adds to the title, with the joining punctuation: ` since 21:05 UTC. Jobs will queue.`
     pub(crate) brief: Line,
     /// The item in one or two sentences.

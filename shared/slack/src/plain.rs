@@ -20,11 +20,11 @@ pub(crate) fn headline(document: &Document, part: &Section) -> String {
     format!("{} {}", part.mark.emoji(), title(document, part))
 }
 
-/// The title, preceded by the target if it begins with a runner's name; other titles name the target themselves.
+/// The title, preceded by the target if it begins with a runner's name or is about jobs; others name the target themselves.
 fn title(document: &Document, part: &Section) -> String {
     let title = Plain::of(document).line(&part.title);
-    let is_placed = !document.place.is_empty() && matches!(part.title.0.first(), Some(Span::Name(_)));
-    if is_placed { format!("{}: {title}", document.place) } else { title }
+    let lacks_target = part.lacks_target || matches!(part.title.0.first(), Some(Span::Name(_)));
+    if lacks_target && !document.place.is_empty() { format!("{}: {title}", document.place) } else { title }
 }
 
 /// The line for parts that were left out.

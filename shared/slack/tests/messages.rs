@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use monitor_domain::notifications::NotificationItem;
 use monitor_domain::outage::{Ending, Outage, Peers, Visibility};
+use monitor_domain::subject::Subject;
 use monitor_pipeline::ports::Form;
 use monitor_slack::{WebBase, render, render_console, render_live};
 use outline::outline;
@@ -81,6 +82,18 @@ fn kind(item: &NotificationItem) -> &'static str {
         NotificationItem::WeekReported { .. } => "WeekReported",
         NotificationItem::TargetsAdded { .. } => "TargetsAdded",
         NotificationItem::TargetsRemoved { .. } => "TargetsRemoved",
+    }
+}
+
+#[test]
+fn the_line_that_a_phone_shows_names_the_target() {
+    let web = WebBase::default();
+    for (name, notification) in samples::all() {
+        let Subject::Target(target) = &notification.subject else { continue };
+        let text = render(&notification, Form::Blocks, &web).text;
+        let name_of = target.as_str().rsplit("orgs/").next().and_then(|name| name.rsplit("enterprises/").next());
+        let is_named = name_of.is_some_and(|name| text.to_lowercase().contains(&name.to_lowercase()));
+        assert!(is_named || text.contains("all targets"), "{name}: {text}");
     }
 }
 
@@ -292,9 +305,14 @@ fn the_pages_show_alerts_as_they_are_sent() {
             without_markup(of_block.or(line.strip_prefix("text: ")).unwrap_or(line).trim())
         }));
     }
-    for page in [include_str!("../../../README.md"), include_str!("../../../docs/SLACK.md")] {
+    let pages = [
+        (include_str!("../../../README.md"), 10),
+        (include_str!("../../../docs/SLACK.md"), 10),
+        (include_str!("../../../docs/JOBS.md"), 1),
+    ];
+    for (page, least) in pages {
         let shown = alerts_on(page);
-        assert!(shown.len() >= 10, "{shown:?}");
+        assert!(shown.len() >= least, "{shown:?}");
         let unknown: Vec<&String> = shown.iter().filter(|line| !sent.contains(&without_markup(line))).collect();
         assert!(unknown.is_empty(), "no message has these lines: {unknown:#?}");
     }

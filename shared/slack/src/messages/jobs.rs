@@ -1,6 +1,8 @@
 //! Queues in which jobs wait too long for a runner.
 
-use monitor_domain::jobs::{JobName, Said, WaitReason, WaitingJobs};
+use std::time::Duration;
+
+use monitor_domain::jobs::{JobName, Said, WaitReason};
 use monitor_domain::outage::{Ending, Outage};
 use monitor_domain::time::{Timestamp, spoken_duration};
 
@@ -15,19 +17,15 @@ const LABELS: usize = 10;
 
 impl MessageBuilder<'_> {
     pub(super) fn jobs_waiting(&self, queues: &[Outage]) -> Section {
-        self.waiting(queues, Mark::Alarm, |queue, waiting| queue.confirmed_at.since(waiting.since))
+        self.waiting(queues, Mark::Alarm, None)
     }
 
     pub(super) fn jobs_still_waiting(&self, queues: &[Outage], raised_at: Timestamp) -> Section {
-        self.waiting(queues, Mark::Warning, |_, waiting| raised_at.since(waiting.since))
+        self.waiting(queues, Mark::Warning, Some(raised_at))
     }
 
-    fn waiting(
-        &self,
-        queues: &[Outage],
-        mark: Mark,
-        waited: impl Fn(&Outage, &WaitingJobs) -> std::time::Duration,
-    ) -> Section {
+    /// `now`: the time of a reminder. An alert may be edited, or held back by a mute, so it says only since when jobs wait.
+    fn waiting(&self, queues: &[Outage], mark: Mark, now: Option<Timestamp>) -> Section {
         let of = |queue: &Outage| queue.waiting.as_deref().cloned();
         let mut title = Line::default();
         for (index, queue) in queues.iter().take(QUEUES_IN_TITLE).enumerate() {
@@ -38,7 +36,7 @@ impl MessageBuilder<'_> {
         if queues.len() > QUEUES_IN_TITLE {
             title = title.text(format!("; {} more", counted(queues.len() - QUEUES_IN_TITLE, "queue", "queues")));
         }
-        let section = part(mark, title);
+        let section = Section { lacks_target: true, ..part(mark, title) };
         let [queue] = queues else {
             let item = |queue: &Outage| {
                 let Some(waiting) = of(queue) else { return Line::default().name(&queue.runner_name) };
@@ -58,8 +56,8 @@ impl MessageBuilder<'_> {
             };
         };
         let Some(waiting) = of(queue) else { return section };
-        let lasted = spoken_duration(waited(queue, &waiting));
-        let oldest = if waiting.count == 1 { "It has waited " } else { "The oldest has waited " };
+        let oldest = if waiting.count == 1 { "It has waited" } else { "The oldest has waited" };
+        let lasted = now.map(|now| format!(" {}", spoken_duration(now.since(waiting.since)))).unwrap_or_default();
         let lead = Line::of(format!("{oldest}{lasted} for a runner with ")).and(labels(&queue.labels, LABELS));
         let unconfirmed = match waiting.is_unconfirmed {
             true => " GitHub does not confirm this: the credential lacks the permission `Actions: read`.",
@@ -67,7 +65,7 @@ impl MessageBuilder<'_> {
         };
         Section {
             brief: Line::of(" since ").at(waiting.since).text(". ").and(reason(&waiting.reason)),
-            lead: lead.text(" (since ").at(waiting.since).text("). ").and(reason(&waiting.reason)).text(unconfirmed),
+            lead: lead.text(" since ").at(waiting.since).text(". ").and(reason(&waiting.reason)).text(unconfirmed),
             items: waiting.jobs.iter().map(job_item).collect(),
             total: usize::try_from(waiting.count).unwrap_or(usize::MAX),
             advice: vec![what_helps(&waiting.reason)],
@@ -77,7 +75,7 @@ impl MessageBuilder<'_> {
 
     pub(super) fn jobs_taken(&self, queues: &[Outage]) -> Section {
         let are_taken = queues.iter().all(|queue| queue.ending != Some(Ending::NoLongerMonitored));
-        let mut title = Line::of(if are_taken { "Jobs no longer wait for " } else { "No longer monitored: jobs for " });
+        let mut title = Line::of(if are_taken { "jobs no longer wait for " } else { "jobs for " });
         for (index, queue) in queues.iter().take(QUEUES_IN_TITLE).enumerate() {
             title = if index > 0 { title.text("; ") } else { title };
             title = title.and(labels(&queue.labels, 4));
@@ -85,7 +83,11 @@ impl MessageBuilder<'_> {
         if queues.len() > QUEUES_IN_TITLE {
             title = title.text(format!("; {} more", counted(queues.len() - QUEUES_IN_TITLE, "queue", "queues")));
         }
+        if !are_taken {
+            title = title.text(" no longer monitored");
+        }
         let longest = queues.iter().map(lasted).max().unwrap_or_default();
+        let spoken = spoken_duration(longest);
         let item = |queue: &Outage| {
             labels(&queue.labels, LABELS)
                 .text(format!(": {}, since ", spoken_duration(lasted(queue))))
@@ -93,15 +95,22 @@ impl MessageBuilder<'_> {
         };
         let mark = if are_taken { Mark::Good } else { Mark::Info };
         Section {
-            brief: Line::of(format!(" after {}.", spoken_duration(longest))),
+            brief: Line::of(if are_taken {
+                format!(" after {spoken}.")
+            } else {
+                format!(". They waited too long for {spoken}.")
+            }),
             lead: match queues {
-                [one] => Line::of("The oldest had waited since ")
+                [one] => Line::of("Jobs waited too long from ")
                     .at(one.started_at)
-                    .text(format!(" ({}).", spoken_duration(longest))),
-                _ => Line::of(format!("The longest wait was {}.", spoken_duration(longest))),
+                    .text(" to ")
+                    .at(ended(one))
+                    .text(format!(" ({spoken}).")),
+                _ => Line::of(format!("In one of these queues jobs waited too long for {spoken}.")),
             },
             items: if queues.len() > 1 { queues.iter().take(MAX_ITEMS).map(item).collect() } else { Vec::new() },
             total: if queues.len() > 1 { queues.len() } else { 0 },
+            lacks_target: true,
             ..part(mark, title)
         }
     }
@@ -113,8 +122,13 @@ impl MessageBuilder<'_> {
     }
 }
 
-fn lasted(queue: &Outage) -> std::time::Duration {
-    queue.resolved_at.unwrap_or(queue.confirmed_at).since(queue.started_at)
+fn ended(queue: &Outage) -> Timestamp {
+    queue.resolved_at.unwrap_or(queue.confirmed_at)
+}
+
+/// How long some job of the queue waited too long: not always the same one.
+fn lasted(queue: &Outage) -> Duration {
+    ended(queue).since(queue.started_at)
 }
 
 pub(super) fn job_item(job: &JobName) -> Line {

@@ -63,7 +63,7 @@ async fn a_job_that_waits_is_alerted_with_the_reason_and_again_when_a_runner_tak
     bench.world.slack.wait_for_messages(before + 1, LONG).await.expect("an alert");
     let alert = bench.world.slack.messages().pop().expect("an alert");
     let text = alert.text().to_owned();
-    assert!(text.contains("1 job waits for self-hosted gpu since"), "{text}");
+    assert!(text.contains("acme/app-0: 1 job waits for self-hosted gpu since"), "{text}");
     assert!(text.contains("No registered runner has all of these labels; app-0-runner-0 lacks only gpu."), "{text}");
     let listed = bench.jobs().await;
     assert_eq!(listed["queues"][0]["target"], "acme/app-0", "{listed}");
@@ -72,7 +72,7 @@ async fn a_job_that_waits_is_alerted_with_the_reason_and_again_when_a_runner_tak
     bench.report(42, Job::queued("train", &LABELS, two_minutes_ago).taken_by("gpu-1")).await;
     bench.world.slack.wait_for_messages(before + 2, LONG).await.expect("the end");
     let text = bench.world.slack.messages().pop().expect("the end").text().to_owned();
-    assert!(text.contains("Jobs no longer wait for self-hosted gpu"), "{text}");
+    assert!(text.contains("jobs no longer wait for self-hosted gpu"), "{text}");
     assert_eq!(bench.jobs().await["queues"], Value::Array(Vec::new()));
     bench.running.stop().await;
 }
@@ -94,7 +94,7 @@ async fn without_a_webhook_the_jobs_of_a_repository_are_polled() {
     world.github.state().set_job("acme/app-0", 42, job.taken_by("app-0-runner-0"));
     world.slack.wait_for_messages(3, LONG).await.expect("the end");
     let text = world.slack.messages().pop().expect("the end").text().to_owned();
-    assert!(text.contains("Jobs no longer wait for self-hosted"), "{text}");
+    assert!(text.contains("jobs no longer wait for self-hosted"), "{text}");
     running.stop().await;
 }
 

@@ -43,7 +43,7 @@ async fn a_job_that_waits_is_alerted_and_again_when_a_runner_takes_it(world: &Wo
     world.settled().await?;
     check(world).await?;
     let texts = world.texts(3).await?;
-    ensure!(texts[2].contains("Jobs no longer wait for self-hosted gpu"), "{texts:?}");
+    ensure!(texts[2].contains("jobs no longer wait for self-hosted gpu"), "{texts:?}");
     world.settled().await?;
     world.no_dead_letters().await
 }
