@@ -45,7 +45,9 @@ impl Scheduler {
         };
         let read = move |source: &Source<'_>| Settings::read(source, &options);
         let for_store = sdk.clone();
-        let build = move |settings| Ready::of(settings, every, &for_store);
+        // The template sets it if the function `hooks` is deployed too.
+        let receives_jobs = variables.get("RECEIVE_JOBS").as_deref() == Some("true");
+        let build = move |settings| Ready::of(settings, every, receives_jobs, &for_store);
         let reloading_config = ReloadingConfig::new(variables, sdk, queue_urls.into_faults(), read, build);
         Self { reloading_config, jobs, changes, quota_estimators: QuotaEstimators::default(), stack: variables.stack() }
     }
@@ -69,11 +71,11 @@ impl Scheduler {
 }
 
 impl Ready {
-    fn of(settings: Settings, interval: Duration, sdk: &Sdk) -> Result<Self, Failure> {
+    fn of(settings: Settings, interval: Duration, jobs: bool, sdk: &Sdk) -> Result<Self, Failure> {
         let (github, store) = github_and_store(&settings, sdk)?;
         // The pollers do not know each other, so the jobs sent per minute are what limits their requests per minute.
         let jobs_per_minute = settings.github.limits.requests_per_minute.map(std::num::NonZeroU32::get);
         let Settings { policy, targets: configured, .. } = settings;
-        Ok(Self { github, store, settings: ScheduleSettings { policy, configured, interval, jobs_per_minute } })
+        Ok(Self { github, store, settings: ScheduleSettings { policy, configured, interval, jobs_per_minute, jobs } })
     }
 }

@@ -36,7 +36,13 @@ const TICKS: [&str; 4] = [
 fn watching(targets: &[impl AsRef<str>]) -> Installation {
     let configured = targets.iter().map(|target| target.as_ref().parse().unwrap()).collect();
     let interval = Duration::from_secs(300);
-    Installation::new(ScheduleSettings { policy: Policy::default(), configured, interval, jobs_per_minute: Some(900) })
+    Installation::new(ScheduleSettings {
+        policy: Policy::default(),
+        configured,
+        interval,
+        jobs_per_minute: Some(900),
+        jobs: false,
+    })
 }
 
 async fn tick(installation: &Installation) -> Report {

@@ -94,7 +94,7 @@ fn a_list_that_is_restored_is_notified_with_the_number_that_is_monitored_now() {
 #[test]
 fn after_the_end_of_an_hour_only_checks_since_then_are_compared_with_its_count() {
     let interval = Duration::from_secs(300);
-    let round = |starts_at| TickPlan { interval, starts_at, jobs: 4_000, first_checks: 0 };
+    let round = |starts_at| TickPlan { interval, starts_at, jobs: 4_000, first_checks: 0, most_requests: 1.0 };
     let mut quota_estimator = QuotaEstimator::default();
     quota_estimator.allows(at(0), Quota { limit: 5_000, remaining: 3_000, resets_at: at(240) }, &round(at(60)));
     // A thousand checks in five minutes from 60 s on: 200 between the hour's end and the next tick, which used 100

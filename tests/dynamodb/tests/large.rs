@@ -81,6 +81,7 @@ async fn tick() {
         configured: accounts.collect::<Result<Vec<TargetSpec>, _>>().expect("accounts"),
         interval: INTERVAL,
         jobs_per_minute: Some(900),
+        jobs: false,
     };
     let (changes, quota_estimators) = (Sent::default(), QuotaEstimators::default());
     let mut figures: BTreeMap<usize, (f64, usize, f64, f64)> = BTreeMap::new();

@@ -416,8 +416,9 @@ class TemplateTest(unittest.TestCase):
         for path in ("main", "handler", "hooks"):
             self.assertNotIn("publish(", text(f"functions/hooks/src/{path}.rs"))
         for stack, expected in [(self.stack, "false"), (self.receiving(), "true")]:
-            variables = stack.properties("PollerFunction")["Environment"]["Variables"]
-            self.assertEqual(variables["RECEIVE_JOBS"], expected, "without reports no check reads jobs")
+            for function in ("SchedulerFunction", "PollerFunction"):
+                variables = stack.properties(function)["Environment"]["Variables"]
+                self.assertEqual(variables["RECEIVE_JOBS"], expected, "without reports no check reads jobs")
 
     def test_the_function_of_the_reports_is_like_the_others_and_answers_before_github_hangs_up(self):
         stack = self.receiving()

@@ -14,7 +14,8 @@ const HEAD_ROOM: u32 = 20;
 const MIN_JOBS_DIVISOR: usize = 100;
 /// The assumed cost of a check while nothing is known: one of twelve targets has changed.
 const UNKNOWN_COST: f64 = 0.08;
-/// A cost is not learnt from fewer checks: random variation would look like a trend.
+/// A cost is not learnt from fewer checks, unless they cost more requests than that: random variation would look like a
+/// trend.
 const MIN_CHECKS: usize = 100;
 /// The number of ticks whose costs are remembered. The cost of a check can alternate between ticks: a job that starts
 /// and ends between two checks of its runner is never observed, so it matters whether the number of ticks between them
@@ -44,7 +45,7 @@ impl Quota {
 }
 
 /// The jobs that a tick would send, before the quota is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TickPlan {
     /// The time between two ticks.
     pub interval: Duration,
@@ -54,6 +55,9 @@ pub struct TickPlan {
     pub jobs: usize,
     /// The number of them whose targets were never checked before: a first check costs one request.
     pub first_checks: usize,
+    /// The most requests of a check, on average: 1 without workflow jobs. What GitHub counts beyond it is of others who
+    /// use the credential.
+    pub most_requests: f64,
 }
 
 /// The jobs sent at a tick.
@@ -153,7 +157,7 @@ impl QuotaEstimator {
     fn learn(&mut self, now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> Costs {
         let last = self.last.replace((now, quota));
         if let Some((then, before)) = last
-            && let Some(cost) = self.cost_since(then, before, now, quota)
+            && let Some(cost) = self.cost_since((then, before), (now, quota), tick_plan.most_requests)
         {
             self.costs.push_back(cost);
             keep(&mut self.costs, COSTS);
@@ -169,11 +173,16 @@ impl QuotaEstimator {
         let low = of_late().reduce(f64::min).unwrap_or(unknown);
         let usual = self.costs.iter().copied().reduce(Cost::add).map_or(low, |cost| cost.of_a_check().max(low));
         let whole = self.whole_costs.iter().copied().reduce(f64::min).map_or(usual, |whole| whole.min(usual));
-        let with_margin = |cost: f64| (cost * 1.1 + 0.005).min(1.0);
+        let with_margin = |cost: f64| (cost * 1.1 + 0.005).min(tick_plan.most_requests);
         Costs { usual: with_margin(usual), high: with_margin(high), whole: with_margin(whole) }
     }
 
-    fn cost_since(&self, then: Timestamp, before: Quota, now: Timestamp, quota: Quota) -> Option<Cost> {
+    fn cost_since(
+        &self,
+        (then, before): (Timestamp, Quota),
+        (now, quota): (Timestamp, Quota),
+        most_requests: f64,
+    ) -> Option<Cost> {
         let same_hour = quota.resets_at.since(before.resets_at) < SAME_HOUR;
         let (from, used) = if same_hour {
             (then, quota.used().saturating_sub(before.used()))
@@ -182,8 +191,9 @@ impl QuotaEstimator {
         };
         let (checks, first_checks) = self.sent.iter().map(|sent| sent.between(from, now)).fold((0, 0), add);
         let known = checks - first_checks;
-        let requests = (f64::from(used) - first_checks as f64).clamp(0.0, known as f64);
-        (known >= MIN_CHECKS).then_some(Cost { requests, checks: known as f64 })
+        let requests = (f64::from(used) - first_checks as f64).clamp(0.0, known as f64 * most_requests);
+        let is_enough = known >= MIN_CHECKS || (known > 0 && requests >= MIN_CHECKS as f64);
+        is_enough.then_some(Cost { requests, checks: known as f64 })
     }
 }
 
@@ -222,7 +232,7 @@ fn cost_of_the_hour(now: Timestamp, quota: Quota, tick_plan: &TickPlan) -> f64 {
     if rounds < 1.0 || tick_plan.jobs == 0 {
         return UNKNOWN_COST;
     }
-    (f64::from(quota.used()) / (rounds * tick_plan.jobs as f64)).clamp(0.0, 1.0)
+    (f64::from(quota.used()) / (rounds * tick_plan.jobs as f64)).clamp(0.0, tick_plan.most_requests)
 }
 
 #[cfg(test)]
@@ -299,7 +309,7 @@ mod tests {
             let jobs = quota_estimator.allows(
                 now,
                 quota,
-                &TickPlan { interval: INTERVAL, starts_at, jobs: TARGETS, first_checks },
+                &TickPlan { interval: INTERVAL, starts_at, jobs: TARGETS, first_checks, most_requests: 1.0 },
             );
             let going = (0..TARGETS).filter_map(|index| Some((starts_at.plus(pace.delay(index, tick, jobs)?), index)));
             in_flight.extend(going);
@@ -382,9 +392,35 @@ mod tests {
     #[test]
     fn quota_used_by_others_is_detected_after_a_few_failed_checks() {
         let quota = Quota { limit: 5_000, remaining: 0, resets_at: start().plus(HOUR / 2) };
-        let tick_plan = TickPlan { interval: INTERVAL, starts_at: start(), jobs: 4_000, first_checks: 0 };
+        let tick_plan =
+            TickPlan { interval: INTERVAL, starts_at: start(), jobs: 4_000, first_checks: 0, most_requests: 1.0 };
         assert_eq!(QuotaEstimator::default().allows(start(), quota, &tick_plan), 40);
         let ended = Quota { resets_at: start(), ..quota };
         assert!(QuotaEstimator::default().allows(start(), ended, &tick_plan) > 3_000, "the next hour is whole");
+    }
+
+    #[test]
+    fn jobs_that_cost_more_than_their_checks_throttle_these_before_the_quota_is_used_up() {
+        // 21 targets whose jobs are asked about: 25 requests a check, 525 a tick, 6,300 an hour.
+        let mut quota_estimator = QuotaEstimator::default();
+        let (mut used, mut sent, mut most_used) = (0, Vec::new(), 0);
+        for tick in 0..36_u32 {
+            let now = start().plus(INTERVAL * tick);
+            if tick % 12 == 0 {
+                used = 0;
+            }
+            let resets_at = start().plus(HOUR * (tick / 12 + 1));
+            let quota = Quota { limit: 5_000, remaining: 5_000 - used, resets_at };
+            let plan = TickPlan { interval: INTERVAL, starts_at: now, jobs: 21, first_checks: 0, most_requests: 31.0 };
+            let allowed = quota_estimator.allows(now, quota, &plan);
+            quota_estimator.sent(vec![now; allowed], 0, allowed == 21);
+            used = (used + u32::try_from(allowed).unwrap() * 25).min(5_000);
+            most_used = most_used.max(used);
+            sent.push(allowed);
+        }
+        assert!(
+            most_used < 4_900 && sent[2..].iter().all(|allowed| (10..=21).contains(allowed)),
+            "{most_used}, {sent:?}"
+        );
     }
 }

@@ -151,6 +151,7 @@ impl Installation {
                 configured: configured.clone(),
                 interval: INTERVAL,
                 jobs_per_minute: Some(load.per_minute),
+                jobs: false,
             },
             check_settings: CheckSettings { policy, configured, interval: INTERVAL, jobs: false },
             tally: Mutex::new(Tally::of(&targets)),

@@ -19,8 +19,10 @@ pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// at one request a check. That is half of the smallest hourly quota that GitHub grants, 5,000 requests.
 const NEVER_SHORT: usize = 2_500;
 
-/// The requests of a poll of one repository, roughly: two lists of runs, and the jobs of some runs.
-const REQUESTS_OF_A_POLL: usize = 10;
+/// The most requests of a poll of one repository: four lists of runs, and the jobs of fifty runs.
+const REQUESTS_OF_A_POLL: usize = 54;
+/// The most questions about jobs in one check.
+const QUESTIONS_OF_A_CHECK: usize = 30;
 
 /// What the schedule stage remembers of each credential between ticks. It may be lost at any time, for example when a
 /// Lambda restarts: then the next tick knows only what GitHub reports.
@@ -108,7 +110,7 @@ pub(super) async fn dispatch_plan(
         *count += 1;
         *added += usize::from(targets.added.contains(target.id()));
     }
-    // What a poll costs beyond the check is learnt from GitHub's count, as everything else is.
+    // How much of this jobs really cost is learnt from GitHub's count, as everything else is.
     let polled_of = |credential: &CredentialId| {
         settings.policy.polled().iter().filter(|repository| source.credential(repository) == *credential).count()
     };
@@ -128,11 +130,16 @@ pub(super) async fn dispatch_plan(
             let every_secs = pace.every(jobs).as_secs();
             warn!(%subject, targets = count, jobs, every_secs, "more targets than one credential can check in an interval: each is checked less often");
         }
+        let polled = polled_of(&credential);
+        let questions = if settings.jobs || polled > 0 { QUESTIONS_OF_A_CHECK * count } else { 0 };
+        let at_most = count + REQUESTS_OF_A_POLL * polled + questions;
         if !is_repeated
-            && could_run_out(count + REQUESTS_OF_A_POLL * polled_of(&credential), settings.interval)
+            && could_run_out(at_most, settings.interval)
             && let Some(quota) = source.quota(through).await
         {
-            let tick_plan = TickPlan { interval: settings.interval, starts_at, jobs, first_checks: added.min(jobs) };
+            let most_requests = at_most as f64 / count.max(1) as f64;
+            let first_checks = added.min(jobs);
+            let tick_plan = TickPlan { interval: settings.interval, starts_at, jobs, first_checks, most_requests };
             allowed =
                 quota_estimators.of(&credential, |estimated| estimated.quota_estimator.allows(now, quota, &tick_plan));
             let every = pace.every(allowed);

@@ -17,4 +17,6 @@ pub struct ScheduleSettings {
     /// How many requests a minute GitHub accepts with one credential, and so how many jobs may start; `None` if the
     /// process that sends the requests paces them itself.
     pub jobs_per_minute: Option<u32>,
+    /// Whether a webhook reports workflow jobs: checks then ask GitHub about those that wait too long.
+    pub jobs: bool,
 }
