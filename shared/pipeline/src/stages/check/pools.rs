@@ -97,8 +97,8 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }))
     }
 
-    /// The runners of the targets as they are stored. If those of any target are not known, the observation says so and
-    /// decides nothing about any pool.
+    /// The runners of the targets as they are stored. If those of any target with such runners are not known, the
+    /// observation says so and decides nothing about any pool.
     async fn observe_members(&self, targets: &[&Target]) -> Observation {
         let started_at = self.clock.now();
         let (mut members, mut unknown) = (Vec::new(), Vec::new());
@@ -106,10 +106,17 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let reads = together.iter().map(|target| records::read_fleet(self.store, target));
             for (target, read) in together.iter().zip(join_all(reads).await) {
                 match read {
-                    Ok(StoredFleet { fleet, .. }) => match self.why_unknown(&fleet, started_at) {
-                        None => members.extend(self.pooled_runners(target, fleet)),
-                        Some(reason) => unknown.push(format!("{target} {reason}")),
-                    },
+                    Ok(StoredFleet { fleet, .. }) => {
+                        let reason = self.why_unknown(&fleet, started_at);
+                        let is_first = fleet.record.watched_since.is_none();
+                        let pooled: Vec<Runner> = self.pooled_runners(target, fleet).collect();
+                        match reason {
+                            None => members.extend(pooled),
+                            // A target that has none of these runners decides nothing about their pools.
+                            Some(_) if !is_first && pooled.iter().all(Runner::is_gone) => {}
+                            Some(reason) => unknown.push(format!("{target} {reason}")),
+                        }
+                    }
                     Err(error) => {
                         warn!(target_id = %target, %error, "a target could not be read for the pools of its credential");
                         unknown.push(format!("{target} could not be read"));

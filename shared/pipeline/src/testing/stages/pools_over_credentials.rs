@@ -173,6 +173,22 @@ pub(super) async fn while_a_target_is_unknown_its_credentials_pools_stay_as_they
     assert!(!events.iter().any(again), "nobody was notified of it");
 }
 
+pub(super) async fn a_target_without_such_runners_keeps_no_pool_unknown<S: Store>(store: &S) {
+    let this = installation(store).await;
+    this.source.set(&web(), vec![runner(2, Status::Idle)]);
+    for _ in 0..2 {
+        cycle(&this).await;
+    }
+    this.source.fail(&web(), Failure::new(Fault::NotFound, "no"));
+    for _ in 0..6 {
+        cycle(&this).await;
+    }
+    let web_is_unreachable = records::read_fleet(store, &web())
+        .await
+        .is_ok_and(|stored| stored.fleet.record.failing.is_some_and(|failing| failing.unreachable));
+    assert!(web_is_unreachable && matches!(cycle(&this).await.ending, CheckEnding::Seen(_)));
+}
+
 pub(super) async fn steady_pools_cost_a_read_a_target_and_no_write<S: Store>(store: &S) {
     let this = installation(store).await;
     let pages = this.source.fresh_pages();
