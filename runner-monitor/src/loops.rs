@@ -130,7 +130,8 @@ impl<Ch: Chat + 'static, Cl: Clock + Clone + 'static> Engine<Ch, Cl> {
         let configured = self.settings.configured.clone();
         let (policy, interval) = (self.settings.policy.clone(), self.settings.interval);
         // The GitHub client limits the request rate, so there is no need to spread jobs here.
-        let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None };
+        let jobs = self.settings.jobs;
+        let settings = ScheduleSettings { policy, configured, interval, jobs_per_minute: None, jobs };
         let (store, source, jobs, changes, clock) =
             (&*self.store, &self.source, &self.checks, &self.changes, &self.clock);
         let quota_estimators = &QuotaEstimators::default();

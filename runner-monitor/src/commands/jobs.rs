@@ -2,6 +2,7 @@
 
 use clap::Args;
 use monitor_domain::jobs::Queue;
+use monitor_pipeline::monitoring::watched;
 use monitor_pipeline::ports::Clock as _;
 use monitor_pipeline::stages::waiting_jobs;
 use monitor_telemetry::SystemClock;
@@ -27,7 +28,8 @@ pub(crate) struct Jobs {
 pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
     let store = setup::existing_store(&arguments.store).await?;
     let now = SystemClock.now();
-    let queues = waiting_jobs(&store, now).await?;
+    let (queues, unread) = waiting_jobs(&store, watched(&store).await?, now).await;
+    let outcome = if unread.is_empty() { Outcome::Healthy } else { Outcome::Incomplete };
     if arguments.json {
         let queues: Vec<_> = queues
             .iter()
@@ -36,8 +38,8 @@ pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
                 json!({"target": target, "labels": labels, "waiting": waiting})
             })
             .collect();
-        out::print_json(json!({"now": now, "queues": queues}))?;
-        return Ok(Outcome::Healthy);
+        out::print_json(json!({"now": now, "queues": queues, "unread": unread}))?;
+        return Ok(outcome);
     }
     let width = Screen::of_stdout().width;
     let mut text = String::new();
@@ -61,9 +63,12 @@ pub(crate) async fn run(arguments: &Jobs) -> anyhow::Result<Outcome> {
             text += &format!("  and {}\n", counted(more, "other"));
         }
     }
-    if queues.is_empty() {
+    for target in &unread {
+        text += &format!("The jobs of {target} could not be read.\n");
+    }
+    if queues.is_empty() && unread.is_empty() {
         text += "No job waits for a runner, as far as GitHub has reported.\n";
     }
     out::print(format_args!("{text}"))?;
-    Ok(Outcome::Healthy)
+    Ok(outcome)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pool::id_of_labels;
+use crate::pool::{id_of_labels, label_set};
 use crate::status::RunnerId;
 use crate::target::Target;
 use crate::time::Timestamp;
@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 /// GitHub fails a job that no runner has taken for this long:
 /// <https://docs.github.com/en/actions/reference/limits>
 pub const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// How soon after its creation GitHub says that a job is held back, if it said before that it is queued.
+const HELD_BACK_WITHIN: Duration = Duration::from_secs(120);
 
 /// The number that GitHub gives a job. A job that is run again has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,11 +68,14 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether it is for a runner of one's own: GitHub's own images have names such as `ubuntu-latest`.
+    /// Whether it is for a runner of one's own: GitHub's own images have names such as `ubuntu-latest`, `windows-2025` and
+    /// `macos-15-xlarge`.
     pub fn is_for_own_runner(&self) -> bool {
         let is_hosted = |label: &String| {
             let label = label.to_ascii_lowercase();
-            ["ubuntu-", "windows-", "macos-"].iter().any(|image| label.starts_with(image))
+            let version = ["ubuntu-", "windows-", "macos-"].iter().find_map(|image| label.strip_prefix(image));
+            let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+            version.is_some_and(|text| is_version(text) || text.starts_with("latest") || text.starts_with("slim"))
         };
         !self.labels.is_empty() && !matches!(&self.labels[..], [label] if is_hosted(label))
     }
@@ -91,7 +97,11 @@ impl Job {
         let mut next = reported;
         // A runner could take it only from now on.
         let is_released = stored.state == JobState::Held && next.state == JobState::Queued;
-        next.state = next.state.max(stored.state);
+        // Some jobs are queued first and held back at once. A later report that one is held back is an old one.
+        let is_held_back = stored.state == JobState::Queued
+            && next.state == JobState::Held
+            && !now.has_waited(stored.queued_at, HELD_BACK_WITHIN);
+        next.state = if is_held_back { JobState::Held } else { next.state.max(stored.state) };
         // Later reports have the time of its creation, also after a release.
         next.queued_at = if is_released { now } else { stored.queued_at };
         next.runner = next.runner.or_else(|| stored.runner.clone());
@@ -297,9 +307,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The name of the queue in messages.
+    /// The name of the queue in messages, for mutes and for rules: the same whichever of its jobs is the oldest.
     pub fn name(&self) -> String {
-        format!("queue {}", self.labels.join(","))
+        let mut labels = label_set(&self.labels);
+        labels.sort_by_key(|label| label != "self-hosted");
+        format!("queue {}", labels.join(","))
     }
 
     /// The identity under which it is stored. The labels in another order or case are the same queue.
@@ -360,7 +372,13 @@ pub(crate) mod tests {
             "it waits since it was released"
         );
         assert_eq!(Job::after(Some(&released), queued.clone(), at(10)), None, "the same report again");
-        assert_eq!(Job::after(Some(&queued), held, at(9)), None);
+        assert_eq!(Job::after(Some(&queued), held.clone(), at(9)), None, "a late report");
+        assert_eq!(
+            Job::after(Some(&queued), held.clone(), at(1)),
+            Some(held.clone()),
+            "held back as soon as it was created"
+        );
+        assert_eq!(Job::after(Some(&started), held, at(1)), None);
         let without_labels = Job { labels: Vec::new(), ..started.clone() };
         assert_eq!(Job::after(Some(&queued), without_labels, at(9)), Some(started));
     }
@@ -371,6 +389,11 @@ pub(crate) mod tests {
             ("ubuntu-latest", false),
             ("Windows-2025", false),
             ("macos-15", false),
+            ("macos-latest-xlarge", false),
+            ("ubuntu-slim", false),
+            ("windows-11-arm", false),
+            ("macos-signing", true),
+            ("ubuntu-gpu", true),
             ("gpu", true),
             ("ubuntu-22.04,self-hosted", true),
         ] {

@@ -24,14 +24,14 @@ pub enum JobsSeen {
     Seen {
         /// All that are not completed.
         jobs: Vec<Job>,
-        /// Those that wait, as GitHub has just said.
+        /// Those that wait, as GitHub has just said, or as the reports alone say.
         confirmed: Vec<JobId>,
+        /// Those of them about which GitHub refused to answer: only the reports say that they wait.
+        refused: Vec<JobId>,
         /// Those that waited too long when they were last reported, and of which GitHub has not just said anything.
         unanswered: Vec<JobId>,
-        /// The runners of other targets that could take these jobs: those of the organization, for a repository.
+        /// The runners of other targets that could take these jobs: those of its organization and of the enterprises.
         elsewhere: Vec<Runner>,
-        /// Whether GitHub refused to say so of some: only the reports say that they wait.
-        is_unconfirmed: bool,
     },
 }
 
@@ -74,29 +74,44 @@ pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Du
     overdue
 }
 
-/// The overdue jobs that GitHub is asked about in one check, at most `most`. The oldest of each queue is always among them,
-/// so that a long queue does not hide another. The others take turns, so that the end of each is found in time, however
-/// many older ones still wait. `turn`: the number of the interval in which the check falls.
+/// The overdue jobs that GitHub is asked about in one check, at most `most`. The oldest of each queue is among them, so
+/// that a long queue does not hide another. The others take turns, so that the end of each is found in time, however many
+/// older ones still wait. If there are too many queues, they take turns too, and leave a quarter of the places to the
+/// others. `turn`: the number of the interval in which the check falls.
 pub fn asked_about<'j>(overdue: &[&'j Job], most: usize, turn: u64) -> Vec<&'j Job> {
     let mut queues = BTreeSet::new();
-    let (first, mut others): (Vec<&Job>, Vec<&Job>) =
-        overdue.iter().partition(|job| queues.insert(label_set(&job.labels)));
-    let room = most.saturating_sub(first.len());
-    if others.len() > room {
-        // Each interval continues where the last one ended. The second term moves a check that is only made every few
-        // intervals and would meet the same jobs for ever.
-        let (places, turn) = (others.len() as u128, u128::from(turn));
-        let begins_at = (turn * room as u128 + turn / 12) % places;
-        others.rotate_left(usize::try_from(begins_at).unwrap_or(0));
-    }
-    first.into_iter().chain(others).take(most).collect()
+    let (first, others): (Vec<&Job>, Vec<&Job>) = overdue.iter().partition(|job| queues.insert(label_set(&job.labels)));
+    let for_first = most - others.len().min(most / 4);
+    let first = in_turn(first, if overdue.len() > most { for_first } else { most }, turn);
+    let room = most - first.len();
+    first.into_iter().chain(in_turn(others, room, turn)).collect()
 }
 
-/// The queues in which a confirmed job is overdue. `confirmed`: GitHub has just said that these jobs are queued.
+/// As many of these jobs as there is room for, others in each interval if there are more.
+fn in_turn(mut jobs: Vec<&Job>, room: usize, turn: u64) -> Vec<&Job> {
+    if jobs.len() > room {
+        // Each interval continues where the last one ended. The second term moves a check that is only made every few
+        // intervals and would meet the same jobs for ever.
+        let (places, turn) = (jobs.len() as u128, u128::from(turn));
+        let begins_at = (turn * room as u128 + turn / 12) % places;
+        jobs.rotate_left(usize::try_from(begins_at).unwrap_or(0));
+        jobs.truncate(room);
+    }
+    jobs
+}
+
+/// The queues in which a confirmed job is overdue. `confirmed`: GitHub has just said that these jobs are queued, or, of
+/// those in `refused`, the reports alone say so.
 ///
 /// A queue that asks for no label `self-hosted` and that no stored runner could serve may be GitHub's own larger runners:
 /// it is left out.
-pub fn waiting_queues(jobs: &[Job], confirmed: &[JobId], runners: &[&Runner], now: Timestamp) -> Vec<Queue> {
+pub fn waiting_queues(
+    jobs: &[Job],
+    confirmed: &[JobId],
+    refused: &[JobId],
+    runners: &[&Runner],
+    now: Timestamp,
+) -> Vec<Queue> {
     let waiting = by_labels(jobs.iter().filter(|job| job.is_waiting(now)));
     let queue_of = |jobs: Vec<&Job>| {
         let oldest = jobs.iter().find(|job| confirmed.contains(&job.id))?;
@@ -110,7 +125,7 @@ pub fn waiting_queues(jobs: &[Job], confirmed: &[JobId], runners: &[&Runner], no
             since: oldest.queued_at,
             reason,
             jobs: jobs.iter().take(NAMED_JOBS).map(|job| JobName::from(*job)).collect(),
-            is_unconfirmed: false,
+            is_unconfirmed: refused.contains(&oldest.id),
         };
         Some(Queue { labels: oldest.labels.clone(), waiting })
     };
@@ -187,13 +202,13 @@ mod tests {
         assert!(overdue(&jobs, at(24 * 60 + 6), threshold).is_empty(), "GitHub has failed them");
 
         let runner = runner(1, "self-hosted,gpu", Status::Offline);
-        let queues = waiting_queues(&jobs, &[JobId(2)], &[&runner], at(11));
+        let queues = waiting_queues(&jobs, &[JobId(2)], &[], &[&runner], at(11));
         let [queue] = &queues[..] else { panic!("{queues:?}") };
         assert_eq!((queue.waiting.count, queue.waiting.since), (3, at(1)));
-        assert_eq!(queue.name(), "queue gpu,self-hosted");
+        assert_eq!(queue.name(), "queue self-hosted,gpu", "the same whichever job is the oldest");
         let names: Vec<&str> = queue.waiting.jobs.iter().map(|job| &*job.name).collect();
         assert_eq!(names, ["Train / job-1", "Train / job-2", "Train / job-3"]);
-        assert!(waiting_queues(&jobs, &[], &[&runner], at(11)).is_empty(), "GitHub confirmed none");
+        assert!(waiting_queues(&jobs, &[], &[], &[&runner], at(11)).is_empty(), "GitHub confirmed none");
     }
 
     #[test]
@@ -215,6 +230,13 @@ mod tests {
             }
         }
         assert_eq!(asked_about(&overdue[..3], 20, 7).len(), 3);
+        let mut queues: Vec<Job> = (1..=25).map(|id| job(id, &format!("self-hosted,run-{id}"), at(0))).collect();
+        queues.extend((26..=30).map(|id| job(id, "self-hosted,run-1", at(1))));
+        let queues: Vec<&Job> = queues.iter().collect();
+        let seen = |turns: std::ops::Range<u64>| -> BTreeSet<u64> {
+            turns.flat_map(|turn| asked_about(&queues, 20, turn).into_iter().map(|job| job.id.0)).collect()
+        };
+        assert_eq!((seen(7..8).len(), seen(7..9).len()), (20, 30), "too many queues take turns");
         assert_eq!(asked_about(&overdue, 1, 7).len(), 1);
     }
 
@@ -240,7 +262,7 @@ mod tests {
     fn a_queue_that_may_be_githubs_own_larger_runners_is_left_out() {
         let jobs = [job(1, "larger-16-cores", at(0)), job(2, "gpu", at(0))];
         let gpu = runner(1, "gpu", Status::Busy);
-        let queues = waiting_queues(&jobs, &[JobId(1), JobId(2)], &[&gpu], at(30));
+        let queues = waiting_queues(&jobs, &[JobId(1), JobId(2)], &[], &[&gpu], at(30));
         assert_eq!(queues.iter().map(Queue::name).collect::<Vec<_>>(), ["queue gpu"]);
     }
 }

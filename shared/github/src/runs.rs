@@ -1,7 +1,7 @@
 //! The jobs of a repository's open workflow runs, for those who cannot set a webhook.
 //!
 //! GitHub has no list of the jobs that wait. A run is `in_progress` as soon as one of its jobs is, and its others may
-//! still wait, so the runs of both states are read, and the jobs of each. A request whose answer has not changed is free.
+//! still wait, so the runs of all these states are read, and the jobs of each. A request whose answer has not changed is free.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,9 @@ use crate::request::Request;
 use crate::requester::Requester;
 use crate::wire::{self, Misfit};
 
-/// The states of runs whose jobs may wait.
-const STATES: [&str; 2] = ["queued", "in_progress"];
+/// The states of runs whose jobs may wait, or are held back: without these, a job would seem to have waited for a runner
+/// since it was created.
+const STATES: [&str; 4] = ["queued", "in_progress", "waiting", "pending"];
 /// The most runs of a repository whose jobs are read in one check, the oldest first.
 const MAX_RUNS: usize = 50;
 /// The most pages of a hundred runs or jobs that are read of one list.

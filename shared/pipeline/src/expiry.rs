@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monitor_domain::change::QUIET_CHANGES_KEPT;
+use monitor_domain::jobs::JobState;
 use monitor_domain::time::Timestamp;
 
 use crate::items::Item;
@@ -15,6 +16,9 @@ const KEEP_MARKER: Duration = DAY;
 /// How long a job is kept: a job on a runner of one's own may run for five days, and waits for one at most.
 /// <https://docs.github.com/en/actions/reference/limits>
 const LONGEST_JOB: Duration = DAY.saturating_mul(6);
+/// How long a job is kept that GitHub holds back: an approval may take 30 days.
+/// <https://docs.github.com/en/actions/reference/limits>
+const LONGEST_HOLD: Duration = DAY.saturating_mul(31);
 /// How long notifications are kept: longer than the changes that they cover, which would otherwise seem pending.
 const KEEP_NOTIFICATION: Duration = DAY.saturating_mul(430);
 
@@ -33,7 +37,10 @@ pub fn expires_at(item: &Item) -> Option<Timestamp> {
         Item::Acknowledgement(item) => Some(item.at.plus(KEEP_NOTIFIABLE_CHANGE)),
         Item::AccessToken(token) => Some(token.expires_at.plus(DAY)),
         Item::Marker(marker) => Some(marker.at.plus(KEEP_MARKER)),
-        Item::Job(item) => Some(item.job.started_at.unwrap_or(item.job.queued_at).plus(LONGEST_JOB)),
+        Item::Job(item) => {
+            let longest = if item.job.state == JobState::Held { LONGEST_HOLD } else { LONGEST_JOB };
+            Some(item.job.started_at.unwrap_or(item.job.queued_at).plus(longest))
+        }
         Item::Target(_)
         | Item::Runner(_)
         | Item::LastSeen(_)

@@ -87,7 +87,7 @@ const STANDARD: &str = "only checks come from the standard queue";
 const QUEUED: &str = "ticks, commands and deliveries do not come from a queue";
 const TICKS: &str = "only the scheduler is started by ticks";
 const POSTS: &str = "neither the notifier nor a mute sends to a queue";
-const OVERRIDES: &str = "overrides and reports of jobs replace what is stored";
+const OVERRIDES: &str = "overrides replace what is stored";
 const EVERY: &[StoreKind] = &[StoreKind::Embedded, StoreKind::Stately, StoreKind::DynamoDb];
 const SERVICES: &[StoreKind] = &[StoreKind::Stately, StoreKind::DynamoDb];
 const STATELY: &[StoreKind] = &[StoreKind::Stately];
@@ -126,7 +126,7 @@ faults! {
     /// The store treats every token as expired.
     TokenExpires = InWindows(60), EVERYWHERE, "", STATELY;
     /// A must-not-exist put finds an item: from another writer, or from the same writer's earlier attempt.
-    StoreConflict = ByItself, &[Schedule, Check, Notify], OVERRIDES, EVERY;
+    StoreConflict = ByItself, &[Schedule, Check, Notify, Receive], OVERRIDES, EVERY;
     /// Slack answers 429 with a time to wait.
     SlackBusy = InWindows(400), &[Notify], SENDS, EVERY;
     /// Slack answers 5xx and has not accepted the message.

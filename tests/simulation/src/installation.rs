@@ -139,8 +139,13 @@ impl Installation {
 /// Runs the scheduler.
 pub async fn schedule(this: Arc<Installation>, store: Arc<SimulatedStore>) -> Disposition {
     let (policy, configured) = (this.policy(), this.configured());
-    let settings =
-        ScheduleSettings { policy, configured, interval: Installation::interval(), jobs_per_minute: Some(600) };
+    let settings = ScheduleSettings {
+        policy,
+        configured,
+        interval: Installation::interval(),
+        jobs_per_minute: Some(600),
+        jobs: false,
+    };
     let (store, source, jobs, changes, clock) = (&*store, &this.github, &this.jobs, &this.changes, &this.shared);
     let began_ms = clock.lock().now_ms;
     let quota_estimators = &QuotaEstimators::default();

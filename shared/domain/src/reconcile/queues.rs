@@ -14,12 +14,10 @@ impl Reconciliation<'_> {
         let waiting = match self.context.jobs {
             JobsSeen::Unknown => return,
             JobsSeen::Off => Vec::new(),
-            JobsSeen::Seen { jobs, confirmed, unanswered: ids, elsewhere, is_unconfirmed } => {
+            JobsSeen::Seen { jobs, confirmed, refused, unanswered: ids, elsewhere } => {
                 unanswered.extend(jobs.iter().filter(|job| ids.contains(&job.id)).map(Job::queue_id));
                 let runners: Vec<&Runner> = self.runners_after().chain(elsewhere).collect();
-                let mut waiting = waiting_queues(jobs, confirmed, &runners, self.context.at);
-                waiting.iter_mut().for_each(|queue| queue.waiting.is_unconfirmed = *is_unconfirmed);
-                waiting
+                waiting_queues(jobs, confirmed, refused, &runners, self.context.at)
             }
         };
         let mut queues = Vec::new();

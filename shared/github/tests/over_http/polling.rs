@@ -44,17 +44,32 @@ async fn the_jobs_of_runs_that_are_queued_or_in_progress_are_read_and_unchanged_
     );
     let runner = first.jobs[1].0.runner.as_deref();
     assert_eq!((runner, &*first.jobs[0].0.labels), (Some("gpu-1"), &LABELS.map(str::to_owned)[..]));
-    assert_eq!(world.requests_of(Endpoint::WorkflowRuns), 4, "two lists of runs, and the jobs of two");
+    assert_eq!(world.requests_of(Endpoint::WorkflowRuns), 6, "four lists of runs, and the jobs of two");
 
     let not_modified = || world.fake.state().counters().not_modified;
     let before = not_modified();
     let second = poll(&github, Some(&first.runs)).await;
-    assert_eq!((second.jobs.len(), not_modified() - before), (0, 4), "nothing has changed");
+    assert_eq!((second.jobs.len(), not_modified() - before), (0, 6), "nothing has changed");
     assert_eq!(second.runs, first.runs);
 
     // Another process reads it back from the store.
     let stored = serde_json::from_str(&serde_json::to_string(&second.runs).unwrap()).unwrap();
     assert_eq!(seen(&poll(&world.github(), Some(&stored)).await), []);
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_an_approval_is_read_so_that_its_jobs_wait_since_then() {
+    let world = World::start().await;
+    let github = world.github();
+    world.fake.state().set_job(
+        "acme/web",
+        1,
+        FakeJob { status: "waiting".to_owned(), ..FakeJob::queued("deploy", &LABELS, NOON_MS) },
+    );
+    let first = poll(&github, None).await;
+    assert_eq!(seen(&first), [(1, JobState::Held, false)]);
+    world.fake.state().set_job("acme/web", 1, FakeJob::queued("deploy", &LABELS, NOON_MS));
+    assert_eq!(seen(&poll(&github, Some(&first.runs)).await), [(1, JobState::Queued, false)]);
 }
 
 #[tokio::test]
@@ -93,7 +108,7 @@ async fn a_list_of_several_pages_is_read_to_its_end_every_time() {
     });
     let github = world.github();
     let first = poll(&github, None).await;
-    assert_eq!((first.jobs.len(), world.requests_of(Endpoint::WorkflowRuns)), (250, 5));
+    assert_eq!((first.jobs.len(), world.requests_of(Endpoint::WorkflowRuns)), (250, 7));
     world.fake.state().set_job("acme/web", 250, FakeJob::queued("shard", &LABELS, NOON_MS).taken_by("gpu-1"));
     let second = poll(&github, Some(&first.runs)).await;
     assert_eq!(second.jobs.last().map(|(job, _)| job.state), Some(JobState::InProgress));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, Queue};
 use monitor_domain::observation::Fault;
 use monitor_domain::policy::TargetPolicy;
@@ -18,8 +19,7 @@ use tracing::{debug, info, warn};
 use crate::items::{Item, JobItem, Marker, fnv};
 use crate::keys::{Key, Put, Query};
 use crate::messages::JobReport;
-use crate::monitoring::watched;
-use crate::ports::{Clock, RunnerSource, Store, StoreError};
+use crate::ports::{Clock, PutOutcome, RunnerSource, Store, StoreError};
 use crate::records;
 use crate::stages::{Disposition, RETRY_AFTER};
 
@@ -27,10 +27,14 @@ use crate::stages::{Disposition, RETRY_AFTER};
 const ASKED_WHEN_OVERDUE: usize = 20;
 /// How many other jobs of a target GitHub is asked about in one check. The report of their end may be lost.
 const ASKED_HOURLY: usize = 10;
-/// Each of these is asked about once in this many windows.
-const WINDOWS_OF_AN_HOUR: u64 = 12;
-/// The length of such a window, and how old a job is before it is asked about.
-const WINDOW: Duration = Duration::from_secs(300);
+/// How often each of these is asked about, if the interval is not longer.
+const ASKED_EVERY: Duration = Duration::from_secs(3_600);
+/// How old such a job is before it is asked about.
+const ASKED_FROM: Duration = Duration::from_secs(300);
+/// How often a report is evaluated again because another report of its job was stored meanwhile.
+const RECORD_TRIES: u32 = 3;
+/// How many targets are read at the same time for people.
+const READS_AT_ONCE: usize = 64;
 /// How long the list of targets is remembered between reports.
 const LIST_KEPT: Duration = Duration::from_secs(60);
 /// The same before a report is ignored, because its target may be new. Most reports may be of other repositories.
@@ -104,21 +108,38 @@ impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
             debug!(job = job.id.0, repository = %job.repository, "no target has the runners of this job");
             return Ok(Disposition::Done);
         };
-        let (key, ended) =
-            (Key::Job(target.clone(), job.id), Key::Marker(Subject::Target(target.clone()), number_of(job)));
-        let found = self.store.get(&[key, ended]).await?;
-        if found.iter().any(|item| matches!(item, Item::Marker(_))) {
-            return Ok(Disposition::Done);
+        let key = Key::Job(target.clone(), job.id);
+        let ended = Key::Marker(Subject::Target(target.clone()), number_of(job));
+        for _ in 0..RECORD_TRIES {
+            let found = self.store.get(&[key.clone(), ended.clone()]).await?;
+            let stored = found.iter().find_map(|item| if let Item::Job(item) = item { Some(&item.job) } else { None });
+            if found.iter().any(|item| matches!(item, Item::Marker(_))) {
+                // The process that ended it may have failed before the job was deleted.
+                if stored.is_some() {
+                    self.store.delete(std::slice::from_ref(&key)).await?;
+                }
+                return Ok(Disposition::Done);
+            }
+            if *completed {
+                end(self.store, self.clock, &target, job).await?;
+                return Ok(Disposition::Done);
+            }
+            let Some(next) = Job::after(stored, job.clone(), self.clock.now()) else { return Ok(Disposition::Done) };
+            let item = Item::Job(JobItem { target: target.clone(), job: next });
+            if stored.is_some() {
+                let _ = self.store.put(vec![Put::replacing(item)]).await?;
+                return Ok(Disposition::Done);
+            }
+            // Reports of one job can arrive at the same moment, in several processes.
+            if self.store.put(vec![Put::new(item)]).await? == PutOutcome::Done {
+                if !self.store.get(std::slice::from_ref(&ended)).await?.is_empty() {
+                    self.store.delete(std::slice::from_ref(&key)).await?;
+                }
+                return Ok(Disposition::Done);
+            }
         }
-        if *completed {
-            end(self.store, self.clock, &target, job).await?;
-            return Ok(Disposition::Done);
-        }
-        let stored = found.iter().find_map(|item| if let Item::Job(item) = item { Some(&item.job) } else { None });
-        if let Some(job) = Job::after(stored, job.clone(), self.clock.now()) {
-            let _ = self.store.put(vec![Put::replacing(Item::Job(JobItem { target, job }))]).await?;
-        }
-        Ok(Disposition::Done)
+        let reason = "other reports of the same job were stored meanwhile".to_owned();
+        Ok(Disposition::Retry { after: RETRY_AFTER, reason })
     }
 }
 
@@ -153,23 +174,49 @@ pub async fn read_jobs(store: &impl Store, target: &TargetId) -> Result<Vec<Job>
     Ok(items.into_iter().filter_map(|item| if let Item::Job(item) = item { Some(item.job) } else { None }).collect())
 }
 
-/// The jobs of all targets that wait for a runner at `now`, by queue, the oldest first. For people: it reads every target.
-pub async fn waiting_jobs(store: &impl Store, now: Timestamp) -> Result<Vec<(Target, Queue)>, StoreError> {
-    let mut all = Vec::new();
-    for target in watched(store).await? {
-        let jobs = read_jobs(store, target.id()).await?;
-        let waiting: Vec<JobId> = jobs.iter().filter(|job| job.is_waiting(now)).map(|job| job.id).collect();
-        if waiting.is_empty() {
-            continue;
+/// The jobs of these targets that wait for a runner at `now`, by queue, the oldest first; and the targets that could not
+/// be read. For people: it reads every target.
+pub async fn waiting_jobs(
+    store: &impl Store,
+    targets: Vec<Target>,
+    now: Timestamp,
+) -> (Vec<(Target, Queue)>, Vec<Target>) {
+    let is_enterprise = |target: &&Target| target.kind() == TargetKind::Enterprise;
+    let enterprises: &[Target] = &targets.iter().filter(is_enterprise).cloned().collect::<Vec<_>>();
+    let read = |target: Target| async move {
+        let queues = queues_of(store, &target, enterprises, now).await;
+        (target, queues)
+    };
+    let (mut all, mut unread) = (Vec::new(), Vec::new());
+    let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+    while let Some((target, queues)) = reads.next().await {
+        match queues {
+            Ok(queues) => all.extend(queues.into_iter().map(|queue| (target.clone(), queue))),
+            Err(error) => {
+                info!(target_id = %target, %error, "the waiting jobs of a target could not be read");
+                unread.push(target);
+            }
         }
-        let own = records::read_fleet(store, &target).await?.fleet.runners;
-        let elsewhere = runners_elsewhere(store, &target).await;
-        let runners: Vec<&Runner> = own.iter().chain(&elsewhere).collect();
-        let queues = waiting_queues(&jobs, &waiting, &runners, now);
-        all.extend(queues.into_iter().map(|queue| (target.clone(), queue)));
     }
     all.sort_by_key(|(_, queue)| queue.waiting.since);
-    Ok(all)
+    (all, unread)
+}
+
+async fn queues_of(
+    store: &impl Store,
+    target: &Target,
+    enterprises: &[Target],
+    now: Timestamp,
+) -> Result<Vec<Queue>, StoreError> {
+    let jobs = read_jobs(store, target.id()).await?;
+    let waiting: Vec<JobId> = jobs.iter().filter(|job| job.is_waiting(now)).map(|job| job.id).collect();
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = records::read_fleet(store, target).await?.fleet.runners;
+    let elsewhere = runners_elsewhere(store, target, enterprises).await;
+    let runners: Vec<&Runner> = own.iter().chain(&elsewhere).collect();
+    Ok(waiting_queues(&jobs, &waiting, &[], &runners, now))
 }
 
 /// Reads the jobs of these repositories from GitHub and stores what has changed. Returns what is known for the next poll.
@@ -180,8 +227,14 @@ pub(super) async fn poll(
     known: &[PolledRuns],
 ) -> Vec<PolledRuns> {
     let mut polled = Vec::new();
+    let mut is_down = false;
     for repository in repositories {
         let before = known.iter().find(|known| known.repository.id() == repository.id());
+        // Each further request could take as long, and the check has a target to see.
+        if is_down {
+            polled.extend(before.cloned());
+            continue;
+        }
         match source.open_jobs(&repository, before).await {
             Ok(PolledJobs { jobs, runs }) => match store_polled(store, clock, target.id(), jobs).await {
                 Ok(()) => polled.push(runs),
@@ -193,6 +246,7 @@ pub(super) async fn poll(
             },
             Err(failure) => {
                 warn!(target_id = %target, %repository, %failure, "the jobs of a repository could not be polled");
+                is_down = failure.fault.is_shared();
                 polled.extend(before.cloned());
             }
         }
@@ -239,7 +293,7 @@ pub(super) async fn jobs_seen(
     (store, source, clock): (&impl Store, &impl RunnerSource, &impl Clock),
     target: &Target,
     policy: &TargetPolicy<'_>,
-    interval: Duration,
+    (interval, enterprises): (Duration, &[Target]),
 ) -> JobsSeen {
     let mut jobs = match read_jobs(store, target.id()).await {
         Ok(jobs) => jobs,
@@ -252,12 +306,13 @@ pub(super) async fn jobs_seen(
     let waiting = overdue(&jobs, now, |labels| policy.queue_threshold(labels));
     let mut unanswered: Vec<JobId> = waiting.iter().map(|job| job.id).collect();
     let is_any = !waiting.is_empty();
-    let others = jobs.iter().filter(|job| is_asked_hourly(job, now)).take(ASKED_HOURLY);
     let interval_secs = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
     let turn = now.epoch_secs().div_euclid(interval_secs).unsigned_abs();
+    let turns = (ASKED_EVERY.as_secs() / interval_secs.unsigned_abs()).max(1);
+    let others = jobs.iter().filter(|job| is_asked_hourly(job, now, (turn, turns))).take(ASKED_HOURLY);
     let overdue = asked_about(&waiting, ASKED_WHEN_OVERDUE, turn);
     let asked: Vec<Job> = overdue.into_iter().chain(others).cloned().collect();
-    let (mut confirmed, mut refusal): (Vec<JobId>, Option<String>) = (Vec::new(), None);
+    let (mut confirmed, mut refused, mut refusal) = (Vec::new(), Vec::new(), None);
     for job in asked {
         let answer = source.job(&job.repository, job.id).await;
         // A refusal is an answer: only the reports count then.
@@ -287,6 +342,7 @@ pub(super) async fn jobs_seen(
             Err(failure) if failure.fault == Fault::Forbidden && job.state == JobState::Queued => {
                 // The reports alone say that it waits. Saying nothing would be worse than saying what is not confirmed.
                 confirmed.push(job.id);
+                refused.push(job.id);
                 refusal.get_or_insert_with(|| failure.to_string());
                 Ok(())
             }
@@ -305,28 +361,84 @@ pub(super) async fn jobs_seen(
     if let Some(refusal) = &refusal {
         warn!(target_id = %target, refusal, "GitHub does not say whether jobs still wait; the credential needs Actions: read");
     }
-    let elsewhere = if is_any { runners_elsewhere(store, target).await } else { Vec::new() };
-    JobsSeen::Seen { jobs, confirmed, unanswered, elsewhere, is_unconfirmed: refusal.is_some() }
+    let elsewhere = if is_any { runners_elsewhere(store, target, enterprises).await } else { Vec::new() };
+    JobsSeen::Seen { jobs, confirmed, refused, unanswered, elsewhere }
 }
 
 /// Whether a job that does not wait is asked about in this check: each about once an hour, not all in the same check.
-fn is_asked_hourly(job: &Job, now: Timestamp) -> bool {
-    let window = now.epoch_secs().div_euclid(WINDOW.as_secs().cast_signed()).unsigned_abs();
+/// `turn`: the number of the interval in which the check falls; there are `turns` of them in an hour.
+fn is_asked_hourly(job: &Job, now: Timestamp, (turn, turns): (u64, u64)) -> bool {
     let since = job.started_at.unwrap_or(job.queued_at);
-    !job.is_waiting(now) && now.since(since) >= WINDOW && job.id.0 % WINDOWS_OF_AN_HOUR == window % WINDOWS_OF_AN_HOUR
+    // The second term reaches every job if a check is only made every few intervals.
+    let place = turn.wrapping_add(turn / turns) % turns;
+    !job.is_waiting(now) && now.since(since) >= ASKED_FROM && job.id.0 % turns == place
 }
 
-/// The runners of a repository's organization, which may serve its jobs.
-async fn runners_elsewhere(store: &impl Store, target: &Target) -> Vec<Runner> {
-    if target.kind() != TargetKind::Repository {
-        return Vec::new();
+/// The runners of other targets that may serve a target's jobs: those of its organization and of the enterprises.
+async fn runners_elsewhere(store: &impl Store, target: &Target, enterprises: &[Target]) -> Vec<Runner> {
+    let organization = match target.kind() {
+        TargetKind::Repository => Target::organization(target.owner()).ok(),
+        TargetKind::Organization => None,
+        TargetKind::Enterprise | TargetKind::Pools => return Vec::new(),
+    };
+    let mut runners = Vec::new();
+    for other in organization.iter().chain(enterprises) {
+        match records::read_fleet(store, other).await {
+            Ok(stored) => runners.extend(stored.fleet.runners),
+            Err(error) => {
+                debug!(target_id = %target, %other, %error, "the runners of another target could not be read")
+            }
+        }
     }
-    let Ok(organization) = Target::organization(target.owner()) else { return Vec::new() };
-    match records::read_fleet(store, &organization).await {
-        Ok(stored) => stored.fleet.runners,
-        Err(error) => {
-            debug!(target_id = %target, %error, "the organization's runners could not be read");
-            Vec::new()
+    runners
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_is_asked_about_hourly_whatever_the_interval_and_however_many_checks_are_left_out() {
+        let start = 1_800_000_000_i64;
+        for (interval_secs, stride, most_checks) in [
+            (10, 1, 360),
+            (300, 1, 13),
+            (300, 2, 24),
+            (300, 12, 13),
+            (600, 1, 7),
+            (900, 1, 5),
+            (3_600, 1, 1),
+            (420, 3, 17),
+        ] {
+            let turns = (3_600 / interval_secs).max(1);
+            for id in 0..24 {
+                let mut job = monitor_domain::jobs::Job {
+                    id: JobId(id),
+                    repository: "acme/web".parse().unwrap(),
+                    workflow: None,
+                    name: String::new(),
+                    url: String::new(),
+                    labels: vec!["gpu".to_owned()],
+                    state: JobState::InProgress,
+                    queued_at: Timestamp::from_epoch_ms(0),
+                    runner: None,
+                    started_at: None,
+                };
+                job.started_at = Some(job.queued_at);
+                let asked: Vec<u64> = (0..2_000)
+                    .filter(|check| {
+                        let at_secs = start + i64::try_from(check * stride * interval_secs).unwrap();
+                        let turn = (at_secs / i64::try_from(interval_secs).unwrap()).unsigned_abs();
+                        is_asked_hourly(&job, Timestamp::from_epoch_ms(at_secs * 1_000), (turn, turns))
+                    })
+                    .collect();
+                let gaps = asked.windows(2).map(|pair| pair[1] - pair[0]);
+                let longest = gaps.chain(asked.first().copied()).max();
+                assert!(
+                    longest.is_some_and(|gap| gap <= most_checks),
+                    "{interval_secs} s, every {stride}: {longest:?}"
+                );
+            }
         }
     }
 }

@@ -87,7 +87,10 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
                 None => (not_watched(target, &watched), Vec::new()),
             },
             Command::Status { scope } => self.runners(scope, watched).await,
-            Command::Jobs => (Answer::Jobs { queues: waiting_jobs(self.store, now).await? }, Vec::new()),
+            Command::Jobs => {
+                let (queues, unread) = waiting_jobs(self.store, watched, now).await;
+                (Answer::Jobs { queues }, unread)
+            }
             Command::History { name } => self.history(name, watched).await,
             Command::Recheck { target } => match find(&watched, target) {
                 Some(target) => (self.recheck(target, now).await?, Vec::new()),

@@ -212,10 +212,12 @@ impl<'a> Examination<'a> {
         let waiting = outage.waiting.as_ref()?;
         let set = set_of(&outage.labels);
         let asked = self.model.asked_in(place, checked_ms, stored_ms);
-        let refused = || asked.iter().filter(|asked| asked.answered == Answered::Forbidden);
+        let of_queue = || asked.iter().filter(|asked| set_of(&self.job(asked.job).labels()) == set);
+        let refused = || of_queue().filter(|asked| asked.answered == Answered::Forbidden);
         let is_forbidden = refused().next().is_some();
         // A running job, of which GitHub may say nothing either, says nothing about those that wait.
-        let is_surely = refused().any(|asked| self.was_stored_as_queued(place, asked.job, (checked_ms, asked.at_ms)));
+        let is_surely = !of_queue().any(|asked| asked.answered == Answered::Progress(Progress::Queued))
+            && refused().any(|asked| self.was_stored_as_queued(place, asked.job, (checked_ms, asked.at_ms)));
         if (waiting.is_unconfirmed && !is_forbidden) || (!waiting.is_unconfirmed && is_surely) {
             return Some("it does not say whether GitHub confirms it");
         }
@@ -234,7 +236,8 @@ impl<'a> Examination<'a> {
             match () {
                 () if !is_waiting => _ = faults.insert("GitHub says of none that it waits"),
                 () if !is_since => _ = faults.insert("none has waited since then"),
-                () if checked_ms + MINUTE_MS - since_ms < THRESHOLD_MS => _ = faults.insert("none has waited for long"),
+                // A check may stall between its start and its questions.
+                () if asked.at_ms - since_ms < THRESHOLD_MS => _ = faults.insert("none has waited for long"),
                 () if job.asked.labels == LARGER || job.asked.labels == HOSTED => {
                     faults.insert("they may be for runners of GitHub");
                 }

@@ -327,7 +327,9 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let ports = (self.store, self.source, self.clock);
             observation.polled = Box::pin(poll(ports, target, polled, &fleet.record.polled)).await;
             let policy = self.settings.policy.for_target(target);
-            observation.jobs = Box::pin(jobs_seen(ports, target, &policy, self.settings.interval)).await;
+            let enterprises: Vec<Target> = self.enterprises().cloned().collect();
+            observation.jobs =
+                Box::pin(jobs_seen(ports, target, &policy, (self.settings.interval, &enterprises))).await;
         } else if job.reason == Reason::Once {
             // A single check does not know whether the store's monitor receives reports of jobs.
             observation.jobs = JobsSeen::Unknown;
@@ -475,6 +477,14 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             Some(watchlist) => watchlist.checked().any(|listed| listed == target),
             // Before the first tick, entries such as `acme/*` are not resolved yet.
             None => self.settings.configured.iter().any(is_named),
+        })
+    }
+
+    /// The enterprises among the configured targets: their runners may serve the jobs of any repository.
+    fn enterprises(&self) -> impl Iterator<Item = &Target> {
+        self.settings.configured.iter().filter_map(|spec| match spec {
+            TargetSpec::One(target) if target.kind() == TargetKind::Enterprise => Some(target),
+            _ => None,
         })
     }
 

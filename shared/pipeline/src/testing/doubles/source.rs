@@ -39,6 +39,7 @@ pub struct ScriptedSource<'a> {
     open_jobs: Mutex<BTreeMap<TargetId, OpenJobs>>,
     groups: Mutex<Option<GroupNames>>,
     asked_groups: Mutex<u32>,
+    polled: Mutex<Vec<Target>>,
     is_app: Mutex<bool>,
 }
 
@@ -110,6 +111,11 @@ impl<'a> ScriptedSource<'a> {
     /// Sets the answer about a version. Before the first, GitHub is an Enterprise Server, which is never asked.
     pub fn set_version(&self, version: &str, answer: Result<VersionEnd, Failure>) {
         lock(&self.versions).insert(version.to_owned(), answer);
+    }
+
+    /// The repositories whose jobs were polled since the last call.
+    pub fn take_polled(&self) -> Vec<Target> {
+        std::mem::take(&mut lock(&self.polled))
     }
 
     /// Sets the answer about a job; before that it has ended.
@@ -221,6 +227,7 @@ impl RunnerSource for ScriptedSource<'_> {
     }
 
     async fn open_jobs(&self, repository: &Target, _: Option<&PolledRuns>) -> Result<PolledJobs, Failure> {
+        lock(&self.polled).push(repository.clone());
         let answer = lock(&self.open_jobs).get(repository.id()).cloned().unwrap_or(Ok(Vec::new()));
         let jobs = answer?;
         let runs = vec![PolledRun { id: 1, etag: Some(format!("{jobs:?}")) }];

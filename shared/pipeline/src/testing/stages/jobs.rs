@@ -6,6 +6,7 @@ use monitor_domain::outage::Outage;
 use monitor_domain::time::Timestamp;
 
 use super::*;
+use crate::items::JobItem;
 use crate::messages::JobReport;
 use crate::records;
 use crate::stages::{KnownTargets, RecordJob, read_jobs, waiting_jobs};
@@ -95,8 +96,8 @@ pub(super) async fn jobs_that_wait_are_notified_once_with_the_reason_and_again_w
     assert_eq!((found.count, found.since, found.jobs.len()), (2, first.queued_at, 2));
     assert!(matches!(found.reason, WaitReason::Busy { runners: 1, offline: 0, .. }), "{found:?}");
     assert_eq!(queue.started_at, first.queued_at);
-    let listed = waiting_jobs(store, this.clock.now()).await.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(listed.len(), 1);
+    let (listed, unread) = waiting_jobs(store, vec![web(), repository("other")], this.clock.now()).await;
+    assert_eq!((listed.len(), unread.len()), (1, 0));
     assert_eq!(this.check_after(5).await, [], "once");
 
     let running = |job: Job| Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..job };
@@ -140,6 +141,11 @@ pub(super) async fn reports_arrive_in_any_order_and_only_of_targets_that_are_mon
     this.report(running.clone(), true).await;
     this.report(running, false).await;
     assert_eq!(this.stored_jobs().await, [], "an end is final");
+    // The process that ended it could not delete it.
+    let left = JobItem { target: web().id().clone(), job: queued.clone() };
+    assert!(matches!(this.store.put(vec![Put::replacing(Item::Job(left))]).await, Ok(PutOutcome::Done)));
+    this.report(queued, true).await;
+    assert_eq!(this.stored_jobs().await, []);
     let elsewhere = Job { repository: repository("other"), ..job(3, this.clock.now()) };
     this.report(elsewhere, false).await;
     assert_eq!(this.stored_jobs().await, []);
@@ -195,8 +201,12 @@ pub(super) async fn the_alert_about_a_queue_is_edited_as_its_jobs_start_and_noth
         let outages = edited.iter().flat_map(|message| &message.outages);
         outages.filter_map(|outage| Some(outage.waiting.as_ref()?.count)).collect()
     };
-    let running = |job: &Job| Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..job.clone() };
-    this.report(running(&jobs[0]), false).await;
+    let runs = async |job: &Job| {
+        let running = Job { state: JobState::InProgress, runner: Some("runner-1".to_owned()), ..job.clone() };
+        this.source.set_job(job.id, Ok(JobAnswer::Open(running.clone())));
+        this.report(running, false).await;
+    };
+    runs(&jobs[0]).await;
     assert_eq!(this.check_after(5).await, [], "nothing is sent");
     let threads = this.chat.take_threads();
     assert_eq!((counted(&threads.edits), threads.replies.len()), (vec![2], 0), "the alert says how many wait now");
@@ -205,14 +215,14 @@ pub(super) async fn the_alert_about_a_queue_is_edited_as_its_jobs_start_and_noth
 
     // An edit that fails is tried again, and holds nothing back for ever.
     this.chat.refuse_edits([ChatError::Transient("no answer".to_owned())]);
-    this.report(running(&jobs[1]), false).await;
+    runs(&jobs[1]).await;
     this.check_after(5).await;
     assert_eq!(this.chat.take_threads().edits.len(), 0);
     this.clock.advance(NotifySettings::default().longest_backoff);
     this.notify(&subject()).await;
     assert_eq!(counted(&this.chat.take_threads().edits), [1]);
 
-    this.report(running(&jobs[2]), false).await;
+    runs(&jobs[2]).await;
     assert_eq!(this.check_after(5).await.len(), 1, "that it is over is sent");
     let threads = this.chat.take_threads();
     assert_eq!((threads.edits.len(), threads.replies.len()), (1, 1), "in the thread of its alert");
@@ -334,6 +344,50 @@ pub(super) async fn jobs_that_are_polled_are_notified_without_any_report<S: Stor
     this.check_after(5).await;
     let record = records::read_fleet(store, &web()).await.unwrap_or_else(|error| panic!("{error}")).fleet.record;
     assert!(record.polled.is_empty(), "it is no longer polled");
+}
+
+pub(super) async fn polling_stops_at_the_first_repository_about_which_github_does_not_answer<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Idle);
+    let organization = Target::organization("acme").unwrap_or_else(|error| panic!("{error}"));
+    this.check.configured = vec![TargetSpec::One(organization.clone())];
+    let poll = r#"{"jobs":{"poll":["acme/web","acme/api","acme/other"]}}"#;
+    let document = serde_json::from_str(poll).unwrap_or_default();
+    this.check.policy = Policy::new(document, &this.check.configured).unwrap_or_else(|faults| panic!("{faults:?}"));
+    this.source.set(&organization, vec![runner(1, Status::Idle)]);
+    this.tick().await;
+    this.check(&organization).await;
+    assert_eq!(this.source.take_polled().len(), 3);
+    for name in ["web", "api", "other"] {
+        this.source.set_open_jobs(&repository(name), Err(Failure::new(Fault::Service, "GitHub does not answer")));
+    }
+    let report = this.check(&organization).await;
+    assert!(matches!(report.ending, CheckEnding::Seen(_)), "{report:?}");
+    assert_eq!(this.source.take_polled().len(), 1, "each could take as long as the first");
+    for name in ["web", "api", "other"] {
+        this.source.set_open_jobs(&repository(name), Err(Failure::new(Fault::Forbidden, "no")));
+    }
+    this.check(&organization).await;
+    assert_eq!(this.source.take_polled().len(), 3, "one's permissions say nothing of the others");
+}
+
+pub(super) async fn runners_of_an_enterprise_may_serve_the_jobs_of_its_repositories<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Idle);
+    let enterprise = Target::enterprise("big").unwrap_or_else(|error| panic!("{error}"));
+    this.check.configured.push(TargetSpec::One(enterprise.clone()));
+    let fpga = vec!["fpga".to_owned()];
+    this.source.set(&enterprise, vec![ObservedRunner { labels: fpga.clone(), ..runner(9, Status::Offline) }]);
+    this.tick().await;
+    this.check(&enterprise).await;
+    this.check(&web()).await;
+    this.notify_all().await;
+    let job = Job { labels: fpga, ..job(1, this.clock.now()) };
+    this.source.set_job(job.id, Ok(JobAnswer::Open(job.clone())));
+    this.report(job, false).await;
+    let notified = this.check_after(11).await;
+    let Some(found) = &waiting(&notified).waiting else { panic!("{notified:?}") };
+    assert!(matches!(found.reason, WaitReason::Offline { runners: 1, .. }), "{found:?}");
+    let (listed, _) = waiting_jobs(store, vec![web(), enterprise], this.clock.now()).await;
+    assert_eq!(listed.len(), 1);
 }
 
 pub(super) async fn a_queue_stays_as_it_is_while_github_does_not_answer_about_its_jobs<S: Store>(store: &S) {

@@ -187,6 +187,8 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(jobs::an_alert_that_is_still_pending_says_which_jobs_wait_now(&make().await)).await;
     Box::pin(jobs::an_alert_names_the_job_that_its_runner_was_running(&make().await)).await;
     Box::pin(jobs::jobs_that_are_polled_are_notified_without_any_report(&make().await)).await;
+    Box::pin(jobs::polling_stops_at_the_first_repository_about_which_github_does_not_answer(&make().await)).await;
+    Box::pin(jobs::runners_of_an_enterprise_may_serve_the_jobs_of_its_repositories(&make().await)).await;
     Box::pin(jobs::queues_of_a_monitor_without_jobs_are_forgotten(&make().await)).await;
     Box::pin(pools::a_shortage_is_notified_once_and_recorded_with_the_outages_of_its_runners(&make().await)).await;
     Box::pin(pools::people_mute_a_pool_and_ask_for_it_by_its_name(&make().await)).await;
@@ -197,6 +199,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools_over_credentials::readings_of_the_same_checks_count_once(&make().await)).await;
     Box::pin(pools_over_credentials::while_a_target_is_unknown_its_credentials_pools_stay_as_they_are(&make().await))
         .await;
+    Box::pin(pools_over_credentials::a_target_without_such_runners_keeps_no_pool_unknown(&make().await)).await;
     Box::pin(pools_over_credentials::steady_pools_cost_a_read_a_target_and_no_write(&make().await)).await;
     Box::pin(pools_over_credentials::pools_over_a_credential_are_closed_when_the_policy_has_none_any_more(
         &make().await,
@@ -326,6 +329,7 @@ impl<'a, S: Store> Installation<'a, S> {
             configured: self.check.configured.clone(),
             interval: self.check.interval,
             jobs_per_minute: self.jobs_per_minute,
+            jobs: self.check.jobs,
         };
         let (store, source, jobs, changes) = (&self.store, &self.source, &self.jobs, &self.changes);
         let quota_estimators = &self.quota_estimators;
