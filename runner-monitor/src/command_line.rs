@@ -52,14 +52,16 @@ argument: everybody on the machine could read it there."
 const EXIT_CODES: &str = "\
 Exit codes, the same for check, status, history, report, doctor and copy:
   0  all is well
-  1  something is unhealthy: a runner or pool has an outage or is suspected of one, doctor found something to fix,
-     or two stores differ after copy
-  2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), a setting or
-     argument is wrong, the store cannot be read, or the output cannot be written
+  1  something is unhealthy: a runner, a pool or a queue of jobs has an outage, a runner or pool is suspected of one,
+     doctor found something to fix, or two stores differ after copy
+  2  the answer is not complete: a target is unreachable or unknown, monitoring is not complete (status), GitHub does
+     not say when a version ends (check --fail-on), a setting or argument is wrong, the store cannot be read, or the
+     output cannot be written
 health is about monitoring, not about runners: it ends with 1 if monitoring is not complete, and with 2 if the store is
-missing or cannot be read. report shows the past, so it ends with 0 or 2 only. mute, unmute and acknowledge end with 0 if
-everything was done, and with 2 if something that they name is not stored. run and demo end with 0 when they are stopped;
-the demo ends with 1 if an alert is missing.";
+missing or cannot be read. report, jobs, web, init, config, settings and completions end with 0 or 2 only. mute, unmute
+and acknowledge end with 0 if everything was done, and with 2 if something that they name is not stored. run and demo end
+with 0 when they are stopped, and with 128 plus the signal's number at a second signal. run ends with 1 if the file of its
+store is moved, replaced or deleted; the demo ends with 1 if an alert is missing.";
 
 /// Alerts your team when a self-hosted GitHub Actions runner goes offline, with the reason, and again when it recovers.
 #[derive(Debug, Parser)]
@@ -96,7 +98,7 @@ pub(crate) enum Command {
     /// Check every target once and show its runners and what changed; sends no message
     #[command(visible_alias = "recheck", after_long_help = EXIT_CODES)]
     Check(Check),
-    /// Check every target at each interval until stopped, and alert in Slack (or on the console, without SLACK_WEBHOOK)
+    /// Check every target at each interval until stopped, and alert in Slack, or on the console without SLACK_WEBHOOK and SLACK_BOT_TOKEN
     #[command(after_long_help = EXIT_CODES)]
     Run(Run),
     /// Show the stored state of targets and runners, without asking GitHub
@@ -105,7 +107,7 @@ pub(crate) enum Command {
     /// Say whether monitoring itself is complete, for probes; whether runners are offline makes no difference
     #[command(after_long_help = EXIT_CODES)]
     Health(Health),
-    /// Show the jobs that wait for a runner, and why, as GitHub's webhook has reported them
+    /// Show the jobs that wait for a runner, and why, as GitHub's webhook has reported them or as they were polled
     #[command(after_long_help = EXIT_CODES)]
     Jobs(Jobs),
     /// Show the stored outages, without asking GitHub

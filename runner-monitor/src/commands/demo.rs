@@ -50,7 +50,7 @@ pub(crate) struct Demo {
     /// Start again at the end, until stopped
     #[arg(long)]
     pub(crate) forever: bool,
-    /// Show the page of the demo's fleet at this address
+    /// Show the page of the demo's fleet, at 127.0.0.1:8080 or at this address
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) web: Option<SocketAddr>,
 }

@@ -35,7 +35,7 @@ use crate::table::{Screen, Tone, wrapped};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Send a test message to Slack, to every channel that the policy names
+    /// Send a test message to Slack: to the default channel, and to every channel that the policy names
     #[arg(long)]
     pub(crate) send_test: bool,
     /// Check only StatelyDB, before its first use: write an item of every type, compare what is read back with the

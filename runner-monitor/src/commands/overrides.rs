@@ -33,7 +33,8 @@ use crate::store::{ChosenStore, StoreArgument};
 
 #[derive(Debug, Args)]
 pub(crate) struct Mute {
-    /// A target, or the name or label of runners; `*` in a name matches anything
+    /// A target, the name or label of runners, or a pool or queue. `*` in a name matches anything; quote a name with
+    /// spaces: 'pool gpu'
     #[arg(value_name = "TARGET_OR_RUNNER", value_parser = parse_name)]
     pub(crate) what: Written,
     /// How long, 1m to 30d

@@ -47,11 +47,13 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) store: StoreArgument,
     /// The URL to call (GET) after each complete cycle, for a dead-man's switch. A cycle is complete if every target
-    /// was checked and no notification has been pending beyond the limit. The URL often holds a key, and everybody on
-    /// the machine can read arguments: set the variable instead, or write `@` and the path of a file that holds the URL
+    /// was checked, or its failed check was stored, and no notification has been pending beyond the limit. The URL
+    /// often holds a key, and everybody on the machine can read arguments: set the variable instead, or write `@` and
+    /// the path of a file that holds the URL
     #[arg(long, value_name = "@FILE", env = HEARTBEAT_URL, hide_env_values = true)]
     pub(crate) heartbeat_url: Option<String>,
-    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; at least three times --every
+    /// How long a notification may be pending before the heartbeat stops, 10s to 24h; less than three times --every
+    /// counts as that
     #[arg(long, value_name = "DURATION", default_value = "15m", env = PENDING_LIMIT, value_parser = parse_pending_limit)]
     pub(crate) pending_limit: Duration,
     /// Answer Slack's slash commands and buttons at this address, behind a reverse proxy; needs SLACK_SIGNING_SECRET

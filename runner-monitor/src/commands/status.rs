@@ -35,7 +35,8 @@ pub(crate) struct Status {
     pub(crate) store: StoreArgument,
     #[command(flatten)]
     pub(crate) rows: RowsArgument,
-    /// Show it again every 5 seconds, or at this interval, until stopped
+    /// Show it again every 5 seconds, or at this interval, until stopped; a store that is a service is read every 15
+    /// seconds at most
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5s", value_parser = parse_watch, conflicts_with = "json")]
     pub(crate) watch: Option<Duration>,
     /// Print JSON instead of a table
