@@ -113,7 +113,8 @@ async fn two_thousand_hostile_connections_cost_neither_memory_nor_checks_nor_ans
     println!(
         "peak {before_kib} KiB before, {peak_kib} KiB under attack, {descriptors} descriptors, {answered} of 10 commands answered"
     );
-    assert!(peak_kib < 64 * 1_024, "{peak_kib} KiB at the peak");
+    // The thousand bodies alone have a gigabyte. What the program itself takes depends on how it was built.
+    assert!(peak_kib < before_kib + 40 * 1_024, "{peak_kib} KiB at the peak, {before_kib} KiB before");
     let log = bench.stops_in_time().await;
     assert!(log.contains("incomplete requests were dropped"), "{log}");
     assert!(log.lines().filter(|line| line.contains("WARN")).count() < 20, "{log}");
