@@ -89,7 +89,8 @@ FORESIGHT := target/release/monitor-simulation --foresight
 WORKFLOW_JOBS := target/release/monitor-simulation --workflow-jobs
 
 # In 20276000995 an outage was put down to what other targets lost half an hour after it had begun. In 20276003874 a week counted as
-# reported although the store was too slow to read any target. In 20286000114 the end of a job was not found behind twenty older ones.
+# reported although the store was too slow to read any target. In 20286000114 the end of a job was not found behind twenty older ones. In
+# 20286001116 the release of a job counted from the start of a check that had stalled; in 20286100767 a check stalled before its questions.
 simulation: ## Known seeds and a fixed range of scenarios on each store, and a stage ended at every await: the same on every day
 	cargo build --release --bin monitor-simulation
 	$(SIMULATION) --from 1 --seeds 600
@@ -104,6 +105,8 @@ simulation: ## Known seeds and a fixed range of scenarios on each store, and a s
 	$(FORESIGHT) --from 1 --seeds 20 --hours 500
 	$(WORKFLOW_JOBS) --from 1 --seeds 100
 	$(WORKFLOW_JOBS) --from 20286000114 --seeds 1
+	$(WORKFLOW_JOBS) --from 20286001116 --seeds 1
+	$(WORKFLOW_JOBS) --from 20286100767 --seeds 1
 	target/release/monitor-simulation --crash-points --each-pair 7
 
 # Fresh scenarios. FROM=<seed> repeats a range that an earlier run printed.
