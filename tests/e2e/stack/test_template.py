@@ -344,7 +344,7 @@ class TemplateTest(unittest.TestCase):
         for same in ("Runtime", "MemorySize", "Architectures", "Handler"):
             self.assertEqual(web[same], others[same], same)
         variables = web["Environment"]["Variables"]
-        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHECKS_QUEUE_URL", "CHANGES_QUEUE_URL"}, set(variables))
+        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHECKS_QUEUE_URL", "CHANGES_QUEUE_URL", "RECEIVE_JOBS"}, set(variables))
         written = template.source()["Resources"]["WebFunction"]
         self.assertEqual(written["Properties"]["CodeUri"].strip("./"), "functions/web")
         self.assertEqual(written["Metadata"], {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": "web"}})
@@ -427,7 +427,7 @@ class TemplateTest(unittest.TestCase):
             self.assertEqual(hooks[same], others[same], same)
         variables = hooks["Environment"]["Variables"]
         self.assertEqual(variables["CHECKS_QUEUE_URL"], ref("ChecksQueue"))
-        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHANGES_QUEUE_URL"}, set(variables))
+        self.assertLessEqual(set(self.variables()["SchedulerFunction"]) - {"CHANGES_QUEUE_URL", "RECEIVE_JOBS"}, set(variables))
         written = template.source()["Resources"]["HooksFunction"]
         self.assertEqual(written["Properties"]["CodeUri"].strip("./"), "functions/hooks")
         self.assertEqual(written["Metadata"], {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": "hooks"}})
