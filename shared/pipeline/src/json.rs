@@ -59,7 +59,7 @@ fn decode_runner(text: &[u8]) -> Option<Item> {
     Some(Item::Runner(RunnerItem { target, runner }))
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::samples;

@@ -15,5 +15,5 @@ pub mod person;
 pub mod ports;
 pub mod records;
 pub mod stages;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
