@@ -369,8 +369,8 @@ pub(super) async fn jobs_seen(
 /// `turn`: the number of the interval in which the check falls; there are `turns` of them in an hour.
 fn is_asked_hourly(job: &Job, now: Timestamp, (turn, turns): (u64, u64)) -> bool {
     let since = job.started_at.unwrap_or(job.queued_at);
-    // The second term reaches every job if a check is only made every few intervals.
-    let place = turn.wrapping_add(turn / turns) % turns;
+    // The order shifts by one place each hour, so that every job has its turn if a check is only made every few intervals.
+    let place = (turn % turns + turns - (turn / turns) % turns) % turns;
     !job.is_waiting(now) && now.since(since) >= ASKED_FROM && job.id.0 % turns == place
 }
 
@@ -401,14 +401,14 @@ mod tests {
     fn every_job_is_asked_about_hourly_whatever_the_interval_and_however_many_checks_are_left_out() {
         let start = 1_800_000_000_i64;
         for (interval_secs, stride, most_checks) in [
-            (10, 1, 360),
+            (10, 1, 361),
             (300, 1, 13),
-            (300, 2, 24),
-            (300, 12, 13),
+            (300, 2, 13),
+            (300, 12, 12),
             (600, 1, 7),
             (900, 1, 5),
             (3_600, 1, 1),
-            (420, 3, 17),
+            (420, 3, 43),
         ] {
             let turns = (3_600 / interval_secs).max(1);
             for id in 0..24 {
