@@ -200,6 +200,7 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(pools_over_credentials::while_a_target_is_unknown_its_credentials_pools_stay_as_they_are(&make().await))
         .await;
     Box::pin(pools_over_credentials::a_target_without_such_runners_keeps_no_pool_unknown(&make().await)).await;
+    Box::pin(pools_over_credentials::a_runner_that_its_target_ignores_does_not_count(&make().await)).await;
     Box::pin(pools_over_credentials::steady_pools_cost_a_read_a_target_and_no_write(&make().await)).await;
     Box::pin(pools_over_credentials::pools_over_a_credential_are_closed_when_the_policy_has_none_any_more(
         &make().await,

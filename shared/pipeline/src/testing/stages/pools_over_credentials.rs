@@ -189,6 +189,17 @@ pub(super) async fn a_target_without_such_runners_keeps_no_pool_unknown<S: Store
     assert!(web_is_unreachable && matches!(cycle(&this).await.ending, CheckEnding::Seen(_)));
 }
 
+pub(super) async fn a_runner_that_its_target_ignores_does_not_count<S: Store>(store: &S) {
+    let mut this = installation(store).await;
+    assert!(stored(store).await.iter().all(|pool| pool.status.is_healthy()));
+    let ignoring = POLICY.replacen('{', r#"{"targets":{"acme/api":{"ignore":["runner-1"]}},"#, 1);
+    set_policy(&mut this, &ignoring);
+    for _ in 0..2 {
+        cycle(&this).await;
+    }
+    assert!(stored(store).await.iter().all(|pool| !pool.status.is_healthy()), "the other target has only one");
+}
+
 pub(super) async fn steady_pools_cost_a_read_a_target_and_no_write<S: Store>(store: &S) {
     let this = installation(store).await;
     let pages = this.source.fresh_pages();
