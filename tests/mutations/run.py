@@ -201,6 +201,7 @@ def try_all(mutants, simulations):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="TEXT", help="only faults whose name contains this text")
+    parser.add_argument("--rule", help="only faults of this rule")
     parser.add_argument("--seeds", type=int, default=400, help="scenarios that the simulation plays for each fault [400]")
     parser.add_argument("--list", action="store_true", help="list the faults and check that each can be applied")
     parser.add_argument("--markdown", type=Path, help="write the table to this file too")
@@ -208,6 +209,8 @@ def main():
     mutants = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
     if arguments.only:
         mutants = [mutant for mutant in mutants if arguments.only in mutant["name"]]
+    if arguments.rule:
+        mutants = [mutant for mutant in mutants if mutant["rule"] == arguments.rule]
     if arguments.list:
         return 2 if list_all(mutants) else 0
     copy_tree()
