@@ -74,7 +74,7 @@ fn of_webhook(of: &str, hook: &JobHook, now: Timestamp) -> Finding {
         return Finding::problem(what, format!("to {to}: switched off"), "switch it on in its settings on GitHub");
     }
     let Some(latest) = hook.deliveries.first() else {
-        return Finding::ok(what, format!("to {to}; no delivery about a job among its latest"));
+        return Finding::ok(what, format!("to {to}; no delivery about a job among its latest deliveries"));
     };
     let when = latest.at.map_or_else(String::new, |at| format!(" {}", ago(at, now)));
     let failed = hook.deliveries.iter().filter(|delivery| !delivery.was_accepted()).count();
