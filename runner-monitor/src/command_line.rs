@@ -98,7 +98,8 @@ pub(crate) enum Command {
     /// Check every target once and show its runners and what changed; sends no message
     #[command(visible_alias = "recheck", after_long_help = EXIT_CODES)]
     Check(Check),
-    /// Check every target at each interval until stopped, and alert in Slack, or on the console without SLACK_WEBHOOK and SLACK_BOT_TOKEN
+    /// Check every target at each interval until stopped, and alert in Slack, or on the console without SLACK_WEBHOOK and
+    /// SLACK_BOT_TOKEN
     #[command(after_long_help = EXIT_CODES)]
     Run(Run),
     /// Show the stored state of targets and runners, without asking GitHub

@@ -24,8 +24,9 @@ pub(crate) const WEB_HOST: &str = "WEB_HOST";
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PageArguments {
     /// Also serve the page under this host name, or under several with commas between them, for example that of a
-    /// reverse proxy; needed for an address other than this machine's own. Links to the page begin with https:// and the first name, unless it is written as
-    /// http://NAME. If SLACK_SIGNING_SECRET is set, readers need a session: /runner-dashboard in Slack opens one
+    /// reverse proxy; needed for an address other than this machine's own. Links to the page begin with https:// and the
+    /// first name, unless it is written as http://NAME. If SLACK_SIGNING_SECRET is set, readers need a session:
+    /// /runner-dashboard in Slack opens one
     #[arg(long, value_name = "NAME", env = WEB_HOST, value_delimiter = ',', value_parser = parse_web_host)]
     pub(crate) web_host: Vec<WebHost>,
 }

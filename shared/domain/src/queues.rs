@@ -82,7 +82,7 @@ pub fn asked_about<'j>(overdue: &[&'j Job], most: usize, turn: u64) -> Vec<&'j J
     let mut queues = BTreeSet::new();
     let (first, others): (Vec<&Job>, Vec<&Job>) = overdue.iter().partition(|job| queues.insert(label_set(&job.labels)));
     let for_first = most - others.len().min(most / 4);
-    let first = in_turn(first, if overdue.len() > most { for_first } else { most }, turn);
+    let first = in_turn(first, for_first, turn);
     let room = most - first.len();
     first.into_iter().chain(in_turn(others, room, turn)).collect()
 }

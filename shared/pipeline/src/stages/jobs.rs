@@ -21,7 +21,7 @@ use crate::keys::{Key, Put, Query};
 use crate::messages::JobReport;
 use crate::ports::{Clock, PutOutcome, RunnerSource, Store, StoreError};
 use crate::records;
-use crate::stages::{Disposition, RETRY_AFTER};
+use crate::stages::{Disposition, READS_FOR_A_PERSON, RETRY_AFTER};
 
 /// How many overdue jobs of a target GitHub is asked about in one check.
 const ASKED_WHEN_OVERDUE: usize = 20;
@@ -33,8 +33,6 @@ const ASKED_EVERY: Duration = Duration::from_secs(3_600);
 const ASKED_FROM: Duration = Duration::from_secs(300);
 /// How often a report is evaluated again because another report of its job was stored meanwhile.
 const RECORD_TRIES: u32 = 3;
-/// How many targets are read at the same time for people.
-const READS_AT_ONCE: usize = 64;
 /// How long the list of targets is remembered between reports.
 const LIST_KEPT: Duration = Duration::from_secs(60);
 /// The same before a report is ignored, because its target may be new. Most reports may be of other repositories.
@@ -188,7 +186,7 @@ pub async fn waiting_jobs(
         (target, queues)
     };
     let (mut all, mut unread) = (Vec::new(), Vec::new());
-    let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+    let mut reads = stream::iter(targets).map(read).buffered(READS_FOR_A_PERSON);
     while let Some((target, queues)) = reads.next().await {
         match queues {
             Ok(queues) => all.extend(queues.into_iter().map(|queue| (target.clone(), queue))),

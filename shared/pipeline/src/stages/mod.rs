@@ -60,6 +60,8 @@ impl fmt::Display for Disposition {
 /// How often a queue delivers a message before it dead-letters it: every queue is configured with this number.
 pub const MAX_RECEIVES: u32 = 5;
 
+/// How many targets are read at once for a person: 500 targets take eight batches.
+const READS_FOR_A_PERSON: usize = 64;
 /// The delay before a message is delivered again after an error of the store or a queue.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 

@@ -20,10 +20,9 @@ use crate::keys::{Key, Put, Query};
 use crate::messages::{CheckJob, Reason};
 use crate::ports::{Clock, Outgoing, QueueError, Sender, Store, StoreError};
 use crate::records::{self, StoredMonitor};
+use crate::stages::READS_FOR_A_PERSON;
 use crate::stages::jobs::waiting_jobs;
 
-/// How many targets are read at once: 500 targets take eight batches.
-const READS_AT_ONCE: usize = 64;
 /// The most outages in an answer: more than a message can hold.
 const MAX_OUTAGES: usize = 200;
 /// How many similar names are offered if none was found.
@@ -186,7 +185,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             (target, read.map(|stored| stored.fleet))
         };
         let (mut fleets, mut unread) = (Vec::with_capacity(targets.len()), Vec::new());
-        let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+        let mut reads = stream::iter(targets).map(read).buffered(READS_FOR_A_PERSON);
         while let Some((target, read)) = reads.next().await {
             match read {
                 Ok(fleet) => fleets.push(fleet),
@@ -220,7 +219,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             let read = records::read_outages(self.store, target.id()).await;
             (target, read)
         };
-        let mut reads = stream::iter(targets).map(read).buffered(READS_AT_ONCE);
+        let mut reads = stream::iter(targets).map(read).buffered(READS_FOR_A_PERSON);
         while let Some((target, read)) = reads.next().await {
             let Ok(stored) = read else {
                 unread.push(target);

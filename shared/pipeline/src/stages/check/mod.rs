@@ -327,7 +327,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             let ports = (self.store, self.source, self.clock);
             observation.polled = Box::pin(poll(ports, target, polled, &fleet.record.polled)).await;
             let policy = self.settings.policy.for_target(target);
-            let enterprises: Vec<Target> = self.enterprises().cloned().collect();
+            let enterprises = self.enterprises();
             observation.jobs =
                 Box::pin(jobs_seen(ports, target, &policy, (self.settings.interval, &enterprises))).await;
         } else if job.reason == Reason::Once {
@@ -481,11 +481,12 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
     }
 
     /// The enterprises among the configured targets: their runners may serve the jobs of any repository.
-    fn enterprises(&self) -> impl Iterator<Item = &Target> {
-        self.settings.configured.iter().filter_map(|spec| match spec {
-            TargetSpec::One(target) if target.kind() == TargetKind::Enterprise => Some(target),
+    fn enterprises(&self) -> Vec<Target> {
+        let enterprise = |spec: &TargetSpec| match spec {
+            TargetSpec::One(target) if target.kind() == TargetKind::Enterprise => Some(target.clone()),
             _ => None,
-        })
+        };
+        self.settings.configured.iter().filter_map(enterprise).collect()
     }
 
     async fn drop_once(&self, target: &Target, now: Timestamp) -> Result<Tried, StoreError> {
