@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::person::PersonId;
 
-/// One stored item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One stored item. [`json::decode`](crate::json::decode) reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "item", rename_all = "camelCase")]
 pub enum Item {
     /// A target's own record; written by the check stage.
@@ -60,7 +60,7 @@ pub enum Item {
 }
 
 /// A workflow job within the target that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobItem {
     /// The target.
@@ -71,7 +71,7 @@ pub struct JobItem {
 }
 
 /// A runner within its target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunnerItem {
     /// The target.
@@ -82,7 +82,7 @@ pub struct RunnerItem {
 }
 
 /// An outage within its target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutageItem {
     /// The target.

@@ -2,21 +2,22 @@
 
 use monitor_domain::time::Timestamp;
 use monitor_pipeline::items::Item;
+use monitor_pipeline::json;
 use monitor_pipeline::testing::samples::every_item;
 use monitor_stately::items::{Reader, key_path, write};
 use serde_json::Value;
 
 /// An item that was read, written and read again is the same, as JSON and as an item of StatelyDB.
 pub(crate) fn items(input: &[u8]) {
-    let Ok(item) = serde_json::from_slice::<Item>(input) else { return };
-    let text = json(&item);
-    let again: Item = serde_json::from_str(&text).expect("what was written is read");
-    assert_eq!(json(&again), text, "reading and writing it changes it");
+    let Ok(Some(item)) = json::decode(input) else { return };
+    let text = encode(&item);
+    let again = json::decode(text.as_bytes()).expect("what was written is read").expect("its type is known");
+    assert_eq!(encode(&again), text, "reading and writing it changes it");
     assert_eq!(again.key(), item.key());
     assert!(!item.key().to_string().is_empty() && key_path(&item.key()).as_str().starts_with('/'));
     let on_wire = write(&item).expect("what was read can be put");
     if let Some(read) = Reader::default().read(&on_wire).expect("what was put is read") {
-        assert_eq!(json(&read), text, "StatelyDB returns something else");
+        assert_eq!(encode(&read), text, "StatelyDB returns something else");
     }
 }
 
@@ -39,14 +40,14 @@ pub(crate) fn fields(input: &[u8]) {
         return;
     }
     *place = value;
-    if let Ok(item) = serde_json::from_value::<Item>(altered.clone()) {
+    if let Ok(Some(item)) = json::decode(altered.to_string().as_bytes()) {
         let written = serde_json::to_value(&item).unwrap();
         assert_eq!(canonical(written), canonical(altered), "{leaf} or something beside it was lost");
     }
 }
 
-fn json(item: &Item) -> String {
-    serde_json::to_string(item).expect("an item can be written")
+fn encode(item: &Item) -> String {
+    json::encode(item).expect("an item can be written")
 }
 
 /// The paths of all values that contain no others.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use monitor_domain::secret::Secret;
 use monitor_domain::subject::Revision;
 use monitor_pipeline::items::Item;
+use monitor_pipeline::json;
 use monitor_pipeline::keys::{Key, Put, Query};
 use monitor_pipeline::ports::{Store, StoreError};
 use monitor_pipeline::testing::samples::{runner_item, subject, target};
@@ -43,8 +44,8 @@ pub(crate) fn answers(input: &[u8]) {
     let outcome = run(which, script.clone());
     match &outcome {
         Ok(items) => items.iter().for_each(|item| {
-            let text = serde_json::to_string(item).unwrap();
-            assert_eq!(serde_json::to_string(&serde_json::from_str::<Item>(&text).unwrap()).unwrap(), text);
+            let text = json::encode(item).unwrap();
+            assert_eq!(json::encode(&json::decode(text.as_bytes()).unwrap().unwrap()).unwrap(), text);
         }),
         Err(error) => {
             let text = error.to_string();
@@ -150,7 +151,7 @@ async fn ask(store: &StatelyStore<Script>, which: u8) -> Result<Vec<Item>, Store
         3 => store.list(&Query::Outages { target: web(), runner: None }).await,
         4 => store.list(&Query::Targets).await,
         5 => store.get(&[Key::Watchlist, Key::Target(web())]).await,
-        6 => store.put(vec![Put::new(runner_item("acme/web", 7))]).await.map(|_| Vec::new()),
+        6 => store.put(&[Put::new(runner_item("acme/web", 7))]).await.map(|_| Vec::new()),
         7 => store.delete(&[Key::Target(web())]).await.map(|()| Vec::new()),
         // Directly through the client: the store skips item types that only a later release knows.
         _ => {
