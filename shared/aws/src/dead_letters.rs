@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use monitor_pipeline::ports::QueueError;
 use tracing::debug;
 
 use crate::batch::{FailureSink, Record};
+use crate::queue::Queue;
 use crate::sdk::{Sdk, describe};
 
 /// The longest reason. A reason is a sentence, and SQS counts it towards the size of the message.
@@ -18,28 +20,30 @@ const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3_600);
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     sdk: Sdk,
-    url: String,
+    queue: Queue,
 }
 
 impl DeadLetters {
     /// The dead-letter queue at this URL; a FIFO queue if the URL ends with `.fifo`.
     pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
-        Self { sdk, url: url.into() }
+        Self { queue: Queue::new(sdk.clone(), url), sdk }
     }
 }
 
 impl FailureSink for DeadLetters {
     /// Sends the unchanged body, with the reason as the attribute `reason`.
     async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
-        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
-        let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
-        let mut call = self.sdk.sqs().send_message().queue_url(&self.url);
-        if self.url.ends_with(".fifo") {
-            let group = record.group.clone().unwrap_or_else(|| record.message_id.clone());
-            call = call.message_group_id(group).message_deduplication_id(&record.message_id);
+        let refused = |error: BuildError| QueueError(error.to_string());
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason));
+        let mut entry = SendMessageBatchRequestEntry::builder()
+            .id("0")
+            .message_body(&record.body)
+            .message_attributes("reason", attribute.build().map_err(refused)?);
+        if self.queue.is_fifo() {
+            let group = record.group.as_ref().unwrap_or(&record.message_id);
+            entry = entry.message_group_id(group).message_deduplication_id(&record.message_id);
         }
-        let sent = call.message_body(&record.body).message_attributes("reason", attribute).send().await;
-        sent.map(|_| ()).map_err(|error| QueueError(describe(&error)))
+        self.queue.send_entries(vec![entry.build().map_err(refused)?]).await
     }
 
     /// A failure is harmless: the message returns later, when its visibility timeout ends.

@@ -37,17 +37,22 @@ impl Queue {
         Self { sdk, url: url.into() }
     }
 
-    fn is_fifo(&self) -> bool {
+    /// Whether the queue keeps the order of a group.
+    pub(crate) fn is_fifo(&self) -> bool {
         self.url.ends_with(".fifo")
     }
 
-    /// Sends up to ten messages, and retries those that SQS did not accept after a pause that doubles.
     async fn send_call(&self, messages: Vec<Outgoing>) -> Result<(), QueueError> {
-        let mut entries = messages
+        let entries = messages
             .into_iter()
             .enumerate()
             .map(|(index, message)| entry(index, message, self.is_fifo()))
             .collect::<Result<Vec<_>, _>>()?;
+        self.send_entries(entries).await
+    }
+
+    /// Sends up to ten messages, and retries those that SQS did not accept after a pause that doubles.
+    pub(crate) async fn send_entries(&self, mut entries: Vec<SendMessageBatchRequestEntry>) -> Result<(), QueueError> {
         let mut pause = FIRST_PAUSE;
         for tried in 1.. {
             let call = self.sdk.sqs().send_message_batch().queue_url(&self.url);

@@ -154,6 +154,20 @@ async fn a_dead_lettered_message_keeps_its_body_and_carries_the_reason() {
 }
 
 #[tokio::test]
+async fn a_dead_lettered_message_that_sqs_does_not_accept_is_sent_again() {
+    let (aws, sdk) = fake_aws().await;
+    let (dead_letters, message) = (DeadLetters::new(sdk, QUEUE), record("", None));
+    aws.plan("SendMessageBatch", [CallFault::Entries(vec![0], false)]);
+    dead_letters.dead_letter(&message, "never").await.expect("sent");
+    assert_eq!((aws.calls("SendMessageBatch").len(), aws.take_sent(QUEUE).len()), (2, 1));
+
+    aws.plan("SendMessageBatch", [CallFault::Entries(vec![0], true)]);
+    let error = dead_letters.dead_letter(&message, "never").await.unwrap_err().to_string();
+    assert!(error.contains("InvalidMessageContents: as planned"), "{error}");
+    assert!(aws.take_sent(QUEUE).is_empty());
+}
+
+#[tokio::test]
 async fn a_message_is_put_off_at_the_queue_that_it_came_from() {
     let (aws, sdk) = fake_aws().await;
     let dead_letters = DeadLetters::new(sdk, FIFO);

@@ -139,7 +139,6 @@ impl State {
                 "Invoke" => self.invoke(function.unwrap_or_default(), request, &body),
                 "GetParameters" => self.get_parameters(&body),
                 "SendMessageBatch" => self.send_batch(&body, &[], false),
-                "SendMessage" => self.send(&body),
                 "ChangeMessageVisibility" => self.change_visibility(&body),
                 _ => Err((400, "UnknownOperationException")),
             },
@@ -200,11 +199,6 @@ impl State {
             }
         }
         Ok(json!({"Successful": successful, "Failed": failed}))
-    }
-
-    fn send(&mut self, body: &Value) -> Result<Value, (u16, &'static str)> {
-        self.keep(&body["QueueUrl"], body);
-        Ok(json!({"MessageId": "m", "MD5OfMessageBody": ""}))
     }
 
     fn change_visibility(&mut self, body: &Value) -> Result<Value, (u16, &'static str)> {
