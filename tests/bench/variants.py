@@ -76,6 +76,11 @@ VARIANTS = {
         [("Cargo.toml", 'aws-sdk-ssm = { version = "=1.128.0"', 'aws-sdk-ssm = { version = "1.133"')],
         {},
     ),
+    "unicode-hosts": (
+        "host names in Unicode",
+        [("Cargo.toml", 'idna_adapter = "=1.0.0"', 'idna_adapter = "1.2"')],
+        {},
+    ),
     "trace": (
         "traces and logs of libraries compiled in",
         [("Cargo.toml", 'log = { version = "0.4", features = ["release_max_level_off"] }', 'log = "0.4"'),
