@@ -143,7 +143,7 @@ pub(crate) fn request<'a>(
 }
 
 /// Sends a request as the App itself, not as one of its installations.
-pub(crate) async fn as_app<T>(
+pub(crate) async fn as_app<T: Send>(
     transport: &Transport,
     key: &AppKey,
     credential_state: &CredentialState,
@@ -153,11 +153,11 @@ pub(crate) async fn as_app<T>(
     let bearer_token = key.sign(transport.now()).and_then(|token| BearerToken::new(&token));
     let bearer_token = bearer_token
         .ok_or_else(|| Failure::new(Fault::Credential, "the GitHub App's private key cannot sign; generate another"))?;
-    let reply = exchange(transport, credential_state, &bearer_token, request, None, decode).await?;
+    let mut content = None;
+    let mut accept = |body: &[u8]| decode(body).map(|decoded| content = Some(decoded));
+    exchange(transport, credential_state, &bearer_token, request, None, &mut accept).await?;
     let (endpoint, expected) = (request.endpoint, request.expected);
-    reply
-        .content
-        .ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
+    content.ok_or_else(|| Failure::new(Fault::BrokenAnswer, format!("{endpoint}: expected {expected}, got a 304")))
 }
 
 /// Turns "not found" into a fault of the credential: the App is not installed there.

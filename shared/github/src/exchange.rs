@@ -29,18 +29,29 @@ pub(crate) struct Reply<T> {
     pub(crate) url: Url,
 }
 
+impl Reply<()> {
+    /// With the content that was kept when the answer came.
+    pub(crate) fn with<T>(self, content: Option<T>) -> Reply<T> {
+        let Self { content: _, etag, links, given_to, url } = self;
+        Reply { content, etag, links, given_to, url }
+    }
+}
+
 /// Decodes a body into content.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<T, Misfit>;
 
+/// Decodes a body and keeps the content. Not generic, so that the exchange is compiled once for all kinds of content.
+pub(crate) type Accept<'a> = &'a mut (dyn FnMut(&[u8]) -> Result<(), Misfit> + Send);
+
 /// Sends a request with this token, and retries it as long as that can help.
-pub(crate) async fn exchange<T>(
+pub(crate) async fn exchange(
     transport: &Transport,
     credential_state: &CredentialState,
     bearer_token: &BearerToken,
     request: &Request<'_>,
     known: Option<&PageTag>,
-    decode: Decode<T>,
-) -> Result<Reply<T>, Failure> {
+    accept: Accept<'_>,
+) -> Result<Reply<()>, Failure> {
     let known = known.filter(|tag| *tag.given_to == *bearer_token.fingerprint);
     let etag = known.and_then(|tag| tag.etag.as_deref());
     let waits = &transport.settings.retry_waits;
@@ -48,10 +59,12 @@ pub(crate) async fn exchange<T>(
     let mut repeated_waits = waits.first().into_iter();
     loop {
         let request_error = match transport.send(credential_state, bearer_token, request, etag).await {
-            Ok(answer) => match interpret(transport, credential_state, bearer_token, request, etag, &answer, decode) {
-                Ok(reply) => return Ok(reply),
-                Err(request_error) => request_error,
-            },
+            Ok(answer) => {
+                match interpret(transport, credential_state, bearer_token, request, etag, &answer, &mut *accept) {
+                    Ok(reply) => return Ok(reply),
+                    Err(request_error) => request_error,
+                }
+            }
             Err(request_error) => request_error,
         };
         let wait = match request_error.again {
@@ -73,7 +86,7 @@ pub(crate) fn interpret<T>(
     request: &Request<'_>,
     etag: Option<&str>,
     answer: &Answer,
-    decode: Decode<T>,
+    decode: impl FnOnce(&[u8]) -> Result<T, Misfit>,
 ) -> Result<Reply<T>, RequestError> {
     let status = answer.status.as_u16();
     let now = transport.now();

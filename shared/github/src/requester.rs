@@ -14,7 +14,7 @@ use crate::app_key::AppKey;
 use crate::bearer_token::BearerToken;
 use crate::credential::CredentialState;
 use crate::endpoint::{CredentialKind, Endpoint};
-use crate::exchange::{Decode, Reply, exchange};
+use crate::exchange::{Accept, Decode, Reply, exchange};
 use crate::request::Request;
 use crate::settings::{Credential, Settings, SettingsError};
 use crate::transport::{Clock, Transport};
@@ -65,23 +65,37 @@ impl Requester {
     }
 
     /// Sends a request with the credential's token. The ETag of a known page is sent if it was given to the same token.
-    pub(crate) async fn ask<T>(
+    pub(crate) async fn ask<T: Send>(
         &self,
         credential_state: &CredentialState,
         request: &Request<'_>,
         known: Option<&PageTag>,
         decode: Decode<T>,
     ) -> Result<Reply<T>, Failure> {
+        let mut content = None;
+        let mut accept = |body: &[u8]| decode(body).map(|decoded| content = Some(decoded));
+        let reply = self.exchange(credential_state, request, known, &mut accept).await?;
+        Ok(reply.with(content))
+    }
+
+    async fn exchange(
+        &self,
+        credential_state: &CredentialState,
+        request: &Request<'_>,
+        known: Option<&PageTag>,
+        accept: Accept<'_>,
+    ) -> Result<Reply<()>, Failure> {
         let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
-        let refused = match exchange(&self.transport, credential_state, &bearer_token, request, known, decode).await {
-            Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
-            done => return done,
-        };
+        let refused =
+            match exchange(&self.transport, credential_state, &bearer_token, request, known, &mut *accept).await {
+                Err(failure) if failure.fault == Fault::Credential && self.renews() => failure,
+                done => return done,
+            };
         // GitHub has revoked the App's token before its end.
         tracing::debug!(failure = %refused, "renewing the GitHub App's token");
         credential_state.token_cache.discard(&bearer_token).await;
         let bearer_token = self.bearer_token(credential_state, request.endpoint).await?;
-        exchange(&self.transport, credential_state, &bearer_token, request, known, decode).await
+        exchange(&self.transport, credential_state, &bearer_token, request, known, accept).await
     }
 
     /// The key of the GitHub App, if requests are an App's.

@@ -172,7 +172,7 @@ impl Poll<'_> {
         }
     }
 
-    async fn pages<T>(
+    async fn pages<T: Send>(
         &self,
         path: &str,
         query: &str,
