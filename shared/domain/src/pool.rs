@@ -79,7 +79,7 @@ impl PoolRule {
 /// Labels as a set: in one order and case, each once.
 pub(crate) fn label_set(labels: &[String]) -> Vec<String> {
     let mut set: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
-    set.sort();
+    set.sort_unstable();
     set.dedup();
     set
 }

@@ -61,8 +61,12 @@ pub fn job_of(seen: &JobsSeen, runner: &Runner) -> Option<Option<JobName>> {
 fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, Vec<&'j Job>> {
     let mut sets: BTreeMap<Vec<String>, Vec<&Job>> = BTreeMap::new();
     jobs.for_each(|job| sets.entry(label_set(&job.labels)).or_default().push(job));
-    sets.values_mut().for_each(|jobs| jobs.sort_by_key(|job| (job.queued_at, job.id)));
+    sets.values_mut().for_each(|jobs| sort_oldest_first(jobs));
     sets
+}
+
+fn sort_oldest_first(jobs: &mut [&Job]) {
+    jobs.sort_unstable_by_key(|job| (job.queued_at, job.id));
 }
 
 /// The jobs that have waited for `threshold` of their labels or longer, the oldest first: GitHub is asked about them before
@@ -70,7 +74,7 @@ fn by_labels<'j>(jobs: impl Iterator<Item = &'j Job>) -> BTreeMap<Vec<String>, V
 pub fn overdue(jobs: &[Job], now: Timestamp, threshold: impl Fn(&[String]) -> Duration) -> Vec<&Job> {
     let is_overdue = |job: &&Job| job.is_waiting(now) && now.since(job.queued_at) >= threshold(&job.labels);
     let mut overdue: Vec<&Job> = jobs.iter().filter(is_overdue).collect();
-    overdue.sort_by_key(|job| (job.queued_at, job.id));
+    sort_oldest_first(&mut overdue);
     overdue
 }
 

@@ -122,9 +122,9 @@ pub fn with_answers(records: &[VersionRecord], answers: &[VersionRecord], now: T
         after.push(answer);
     }
     after.retain(|record| !now.has_waited(record.asked_at, FORGOTTEN_AFTER));
-    after.sort_by(|a, b| b.asked_at.cmp(&a.asked_at).then_with(|| a.version.cmp(&b.version)));
+    after.sort_unstable_by(|a, b| b.asked_at.cmp(&a.asked_at).then_with(|| a.version.cmp(&b.version)));
     after.truncate(REMEMBERED);
-    after.sort_by(|a, b| a.version.cmp(&b.version));
+    after.sort_unstable_by(|a, b| a.version.cmp(&b.version));
     after
 }
 
