@@ -127,7 +127,7 @@ impl ChosenStore {
 }
 
 impl Store for ChosenStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         match self {
             ChosenStore::Embedded(store, _) => store.put(puts).await,
             ChosenStore::Network(store) => store.put(puts).await,

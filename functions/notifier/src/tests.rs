@@ -37,7 +37,7 @@ async fn an_outage(store: &impl Store, target: &str) {
     record.last_notifiable = record.revision;
     let change = samples::change(target, 1, Event::OutageOpened { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
-    assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&put).await, Ok(PutOutcome::Done));
 }
 
 /// Stores that the runner is healthy again.
@@ -47,7 +47,7 @@ async fn a_recovery(store: &impl Store, target: &str) {
     record.last_notifiable = record.revision;
     let change = samples::change(target, 2, Event::OutageClosed { outage: Box::new(outage) });
     let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
-    assert_eq!(store.put(put).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&put).await, Ok(PutOutcome::Done));
 }
 
 async fn with_outages_of(targets: &[&str]) -> Installation {
@@ -137,7 +137,7 @@ async fn the_latency_of_a_message_is_that_of_its_oldest_outage() {
         let mut record = samples::target_record("acme/web", 1);
         record.last_notifiable = record.revision;
         let put = vec![Put::new(Item::Change(change)), Put::replacing(Item::Target(record))];
-        assert_eq!(installation.store.put(put).await, Ok(PutOutcome::Done));
+        assert_eq!(installation.store.put(&put).await, Ok(PutOutcome::Done));
         installation.clock.advance(Duration::from_secs(600));
         let counted = counted(&handle(&installation, STATE_CHANGE).await.metrics);
         assert_eq!(counted["AlertLatency"], since(&installation, 60), "{ids:?}");

@@ -124,7 +124,7 @@ async fn an_entry_whose_credential_fails_is_left_to_the_notification_of_the_cred
         let since = installation.clock.now();
         record.failing =
             is_failing.then(|| Failing { since, failure: failure.clone(), unreachable: true, notified: true });
-        let put = installation.store.put(vec![Put::replacing(Item::Credential(record))]).await;
+        let put = installation.store.put(&[Put::replacing(Item::Credential(record))]).await;
         assert_eq!(put, Ok(PutOutcome::Done));
         installation.source.fail_repositories("acme", failure);
         let mut sent = 0;

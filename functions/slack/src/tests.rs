@@ -41,7 +41,7 @@ async fn world_with(variables: &[(&'static str, &str)]) -> World {
     let of = |name: &str| [Item::Target(target_record(name, 1)), runner_item(name, 7), runner_item(name, 8)];
     let items =
         names.iter().flat_map(|name| of(name)).chain([Item::Watchlist(watchlist), outage_item("acme/web", 7, 3)]);
-    assert_eq!(world.store.put(items.map(Put::replacing).collect()).await, Ok(PutOutcome::Done));
+    assert_eq!(world.store.put(&items.map(Put::replacing).collect::<Vec<_>>()).await, Ok(PutOutcome::Done));
     world
 }
 

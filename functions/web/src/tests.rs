@@ -30,7 +30,7 @@ async fn world() -> World {
     let targets = vec![target("acme/web")];
     let watchlist = Watchlist { revision: Revision(1), targets, ..Watchlist::default() };
     let items = [Item::Watchlist(watchlist), Item::Target(target_record("acme/web", 1)), runner_item("acme/web", 7)];
-    assert_eq!(world.store.put(items.map(Put::replacing).into()).await, Ok(PutOutcome::Done));
+    assert_eq!(world.store.put(&items.map(Put::replacing)).await, Ok(PutOutcome::Done));
     world
 }
 

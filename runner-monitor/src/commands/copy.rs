@@ -174,13 +174,14 @@ async fn copy_subject(
             continue;
         }
         if batch.len() == destination.max_batch() || (bytes + text.len() > LARGEST_BATCH && !batch.is_empty()) {
-            put(destination, std::mem::take(&mut batch)).await?;
+            put(destination, &batch).await?;
+            batch.clear();
             bytes = 0;
         }
         bytes += text.len();
         batch.push(Put::replacing(item.clone()));
     }
-    put(destination, batch).await?;
+    put(destination, &batch).await?;
     let after = live_items(destination, subject, now).await?;
     let text_in = |items: &BTreeMap<Key, (Item, String)>, key: &Key| items.get(key).map(|(_, text)| text.clone());
     let keys = wanted.keys().chain(after.keys().filter(|key| !wanted.contains_key(key)));
@@ -188,7 +189,7 @@ async fn copy_subject(
     Ok(Copied { items: wanted.len(), differing })
 }
 
-async fn put(store: &impl Store, batch: Vec<Put>) -> anyhow::Result<()> {
+async fn put(store: &impl Store, batch: &[Put]) -> anyhow::Result<()> {
     if !batch.is_empty() {
         let outcome = store.put(batch).await?;
         ensure!(outcome == PutOutcome::Done, "the store refused items that may replace others");

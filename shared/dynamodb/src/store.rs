@@ -228,13 +228,13 @@ fn token(table: &str, as_of: Timestamp, writes: &[Write]) -> Option<String> {
 }
 
 impl<T: Table> Store for DynamoStore<T> {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         if puts.len() > self.max_batch {
             let (count, most) = (puts.len(), self.max_batch);
             return Err(StoreError::Refused(format!("a batch of {count} items is too large; at most {most}")));
         }
         let mut writes = Vec::with_capacity(puts.len());
-        for put in &puts {
+        for put in puts {
             let mut must_not_exist = put.must_not_exist;
             for row in parts::write(&put.item)? {
                 writes.push(Write::Put { row, must_not_exist });

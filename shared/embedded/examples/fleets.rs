@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Put::replacing(Item::Target(target_record(name, revision))),
         ];
         puts.extend((1..=runners).map(|runner| Put::replacing(runner_item(name, runner))));
-        let _ = store.put(puts).await?;
+        let _ = store.put(&puts).await?;
     }
     println!("{fleets} commits of {} items in {:?}", runners + 2, began_at.elapsed());
 

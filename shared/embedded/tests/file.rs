@@ -23,8 +23,8 @@ fn refusal(path: &Path) -> String {
 }
 
 async fn put(store: &EmbeddedStore, items: impl IntoIterator<Item = Item>) {
-    let puts = items.into_iter().map(Put::replacing).collect();
-    assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    let puts: Vec<_> = items.into_iter().map(Put::replacing).collect();
+    assert_eq!(store.put(&puts).await.unwrap(), PutOutcome::Done);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn of_two_writers_exactly_one_wins_each_revision() {
                 let mut mine = change("acme/web", revision, Event::MonitoringStarted);
                 mine.nonce = name;
                 let puts = vec![Put::new(Item::Change(mine)), Put::replacing(runner_item("acme/web", name))];
-                if store.put(puts).await.unwrap() == PutOutcome::Done {
+                if store.put(&puts).await.unwrap() == PutOutcome::Done {
                     won.insert(revision);
                 }
                 let fleet = store.list(&Query::Fleet(target("acme/web").id().clone())).await.unwrap();
@@ -269,7 +269,7 @@ async fn ended_outages_are_kept_for_their_retention_and_open_ones_forever() {
 async fn a_number_that_sqlite_cannot_hold_is_refused() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     let item = runner_item("acme/web", u64::MAX);
-    let error = store.put(vec![Put::replacing(item)]).await.unwrap_err();
+    let error = store.put(&[Put::replacing(item)]).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Refused(said) if said.contains("acme/web runner 18446744073709551615")),
         "{error}"
@@ -283,7 +283,7 @@ async fn a_number_that_sqlite_cannot_hold_is_refused() {
 async fn a_store_counts_its_requests() {
     let store = EmbeddedStore::open_in_memory().unwrap();
     put(&store, [runner_item("acme/web", 1), Item::Target(target_record("acme/web", 1))]).await;
-    let again = store.put(vec![Put::new(runner_item("acme/web", 1))]).await.unwrap();
+    let again = store.put(&[Put::new(runner_item("acme/web", 1))]).await.unwrap();
     assert_eq!(again, PutOutcome::Exists);
     store.list(&Query::Targets).await.unwrap();
     store.get(&[runner_item("acme/web", 1).key()]).await.unwrap();

@@ -52,11 +52,11 @@ async fn commits_until_killed() {
     let query = Query::Changes { subject: subject("acme/web"), after: Revision(0), limit: usize::MAX };
     let first = store.list(&query).await.unwrap().len() as u64 + 1;
     for revision in first.. {
-        let commit = vec![
+        let commit = [
             Put::new(Item::Change(change("acme/web", revision, Event::MonitoringStarted))),
             Put::replacing(Item::Target(target_record("acme/web", revision))),
         ];
-        assert_eq!(store.put(commit).await.unwrap(), PutOutcome::Done);
+        assert_eq!(store.put(&commit).await.unwrap(), PutOutcome::Done);
         println!("committed {revision}");
     }
 }

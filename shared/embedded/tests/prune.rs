@@ -19,8 +19,8 @@ use monitor_pipeline::testing::samples::{
 
 async fn put(store: &EmbeddedStore, items: Vec<Item>) {
     for items in items.chunks(1_000) {
-        let puts = items.iter().cloned().map(Put::replacing).collect();
-        assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+        let puts: Vec<_> = items.iter().cloned().map(Put::replacing).collect();
+        assert_eq!(store.put(&puts).await.unwrap(), PutOutcome::Done);
     }
 }
 

@@ -35,8 +35,8 @@ async fn every_view_has_the_columns_that_people_need() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("monitor.db");
     let store = EmbeddedStore::open(&path).unwrap();
-    let puts = every_item().into_iter().map(Put::replacing).collect();
-    assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    let puts: Vec<_> = every_item().into_iter().map(Put::replacing).collect();
+    assert_eq!(store.put(&puts).await.unwrap(), PutOutcome::Done);
     let connection = Connection::open(&path).unwrap();
     let view = |sql: &str| rows(&connection, sql);
 
@@ -137,7 +137,7 @@ async fn a_runner_has_its_pools_and_a_pool_its_counts() {
         put("credential:app:other/pools", pool(&["linux"])),
         put("orgs/acme", runner(8, "build-8")),
     ];
-    assert_eq!(store.put(puts).await.unwrap(), PutOutcome::Done);
+    assert_eq!(store.put(&puts).await.unwrap(), PutOutcome::Done);
     let connection = Connection::open(&path).unwrap();
     assert_eq!(
         rows(&connection, "SELECT target, name, pools FROM runners WHERE pool_online IS NULL"),

@@ -47,7 +47,7 @@ impl NetworkStore {
 }
 
 impl Store for NetworkStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         match self {
             Self::Stately(store) => store.put(puts).await,
             Self::DynamoDb(store) => store.put(puts).await,

@@ -22,7 +22,7 @@ use crate::keys::{Key, Put, Query};
 /// A put replaces the whole item. The contract suite in `testing` defines the rest.
 pub trait Store: Send + Sync {
     /// Puts all items or none; [`PutOutcome::Exists`] if an item exists that must not, and then nothing is put.
-    fn put(&self, puts: Vec<Put>) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
+    fn put(&self, puts: &[Put]) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
 
     /// The existing items under these keys, in any order.
     fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;

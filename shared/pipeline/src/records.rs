@@ -274,7 +274,7 @@ pub async fn commit(
     let (key, nonce) = (Key::Change(change.subject.clone(), change.revision), change.nonce);
     let mut puts = vec![Put::new(Item::Change(change))];
     puts.extend(altered.into_iter().map(Put::replacing));
-    match put_until_answered(store, clock, puts).await? {
+    match put_until_answered(store, clock, &puts).await? {
         PutOutcome::Done => Ok(Committed::Done),
         PutOutcome::Exists => {
             let stored = store.get(&[key]).await?;
@@ -298,12 +298,12 @@ pub fn items_of(commit: Commit) -> (Change, Vec<Item>, Vec<RunnerId>) {
 pub async fn put_until_answered(
     store: &impl Store,
     clock: &impl Clock,
-    puts: Vec<Put>,
+    puts: &[Put],
 ) -> Result<PutOutcome, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match store.put(puts.clone()).await {
+        match store.put(puts).await {
             Err(StoreError::Unavailable(_)) if tries < PUT_TRIES => {
                 clock.sleep(Duration::from_millis(100 << (2 * tries))).await;
             }
@@ -315,7 +315,7 @@ pub async fn put_until_answered(
 /// Stores a marker if there is none; returns whether this one is stored.
 pub async fn mark(store: &impl Store, clock: &impl Clock, marker: Marker) -> Result<bool, StoreError> {
     let (key, nonce) = (Key::Marker(marker.subject.clone(), marker.number), marker.nonce);
-    match put_until_answered(store, clock, vec![Put::new(Item::Marker(marker))]).await? {
+    match put_until_answered(store, clock, &[Put::new(Item::Marker(marker))]).await? {
         PutOutcome::Done => Ok(true),
         PutOutcome::Exists => {
             let found = store.get(&[key]).await?;

@@ -85,14 +85,14 @@ impl Bench {
             targets: names.iter().map(|name| target(name)).collect(),
             ..Watchlist::default()
         };
-        let _ = store.put(vec![Put::replacing(Item::Watchlist(watchlist))]).await.unwrap();
+        let _ = store.put(&[Put::replacing(Item::Watchlist(watchlist))]).await.unwrap();
         for name in &names {
             let of_target = |id| {
                 let runner = runner(id, &format!("build-{id}"));
                 Put::replacing(Item::Runner(RunnerItem { target: target(name).id().clone(), runner }))
             };
             let record = Put::replacing(Item::Target(target_record(name, 1)));
-            let _ = store.put(vec![record, of_target(1), of_target(2)]).await.unwrap();
+            let _ = store.put(&[record, of_target(1), of_target(2)]).await.unwrap();
         }
         Self {
             store,

@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let runners = (1..=RUNNERS).map(|id| Put::replacing(runner_item("acme/large", id)));
         let puts: Vec<Put> = std::iter::once(record).chain(runners).collect();
         for batch in puts.chunks(store.max_batch()) {
-            if store.put(batch.to_vec()).await? != PutOutcome::Done {
+            if store.put(batch).await? != PutOutcome::Done {
                 return Err("the runners were not stored".into());
             }
         }

@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn write(store: &impl Store) -> Result<(), Box<dyn Error>> {
     let items = every_item();
     for items in items.chunks(store.max_batch()) {
-        let puts = items.iter().cloned().map(Put::replacing).collect();
-        if store.put(puts).await? != PutOutcome::Done {
+        let puts: Vec<_> = items.iter().cloned().map(Put::replacing).collect();
+        if store.put(&puts).await? != PutOutcome::Done {
             return Err("the samples were not stored".into());
         }
     }

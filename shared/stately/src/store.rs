@@ -108,7 +108,7 @@ impl<T: Transport, Ti: Timer> StatelyStore<T, Ti> {
 }
 
 impl<T: Transport, Ti: Timer> Store for StatelyStore<T, Ti> {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         if puts.len() > self.max_batch {
             let (count, most) = (puts.len(), self.max_batch);
             return Err(StoreError::Refused(format!("a batch of {count} items is too large; at most {most}")));

@@ -103,7 +103,7 @@ async fn a_refused_token_is_replaced_once_even_in_a_stream() {
         assert_eq!(counts(&server, [Method::GetAuthToken, Method::BeginList]), [1, 2]);
     }
     server.state().revoke_tokens();
-    assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&first_change()).await, Ok(PutOutcome::Done));
     // Refused again with a new token: the cause is not its age.
     let refusal = Trouble::Bare(RpcCode::Unauthenticated);
     server.state().inject(Fault::once(refusal).to(Method::Get).times(9));
@@ -128,7 +128,7 @@ async fn a_wrong_access_key_is_refused_at_once_and_not_shown() {
 async fn a_data_plane_without_authentication_gets_no_token() {
     let server = InMemory::new();
     let store = StatelyStore::new(Client::new(server.clone(), ClientSettings::new(1, 1, None)));
-    assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&first_change()).await, Ok(PutOutcome::Done));
     assert_eq!(server.state().count(Method::GetAuthToken), 0);
 }
 
@@ -171,7 +171,7 @@ async fn an_error_that_allows_no_retry_is_reported_at_once() {
         let server = server();
         let store = store(&server);
         server.state().inject(Fault::once(trouble.clone()).to(Method::Put).times(9));
-        let error = store.put(first_change()).await.unwrap_err();
+        let error = store.put(&first_change()).await.unwrap_err();
         let is_denied = matches!(trouble, Trouble::Bare(RpcCode::PermissionDenied));
         assert_eq!(matches!(&error, StoreError::Denied(_)), is_denied, "{trouble:?}: {error}");
         assert_eq!(matches!(&error, StoreError::Refused(_)), !is_denied, "{trouble:?}: {error}");
@@ -209,7 +209,7 @@ async fn a_retried_put_finds_the_item_of_its_own_lost_attempt() {
     let server = server();
     let store = store(&server);
     server.state().inject(Fault::once(Trouble::AnswerLost).to(Method::Put));
-    assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Exists), "the pipeline reads whose it is");
+    assert_eq!(store.put(&first_change()).await, Ok(PutOutcome::Exists), "the pipeline reads whose it is");
     assert_eq!(server.state().count(Method::Put), 2);
     assert_eq!(store.get(&[first_change()[0].item.key()]).await.unwrap().len(), 1);
 }
@@ -218,7 +218,7 @@ async fn a_retried_put_finds_the_item_of_its_own_lost_attempt() {
 async fn over_http_a_lost_connection_is_reopened() {
     let server = http_server().await;
     let store = StatelyStore::new(Client::new(http(&server), settings()));
-    assert_eq!(store.put(first_change()).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&first_change()).await, Ok(PutOutcome::Done));
     for trouble in [Trouble::RequestLost, Trouble::AnswerLost, Trouble::AnswerCut(3), Trouble::EndMissing] {
         server.state().inject(Fault::once(trouble.clone()));
         let changes = Query::Changes { subject: (&target("acme/web")).into(), after: Default::default(), limit: 9 };

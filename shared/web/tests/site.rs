@@ -308,7 +308,7 @@ async fn an_answer_that_the_client_has_is_not_sent_again() {
         tags.push((path, tag));
     }
     let busy = item("acme/web", healthy(3, "web-3", Status::Busy));
-    assert_eq!(site.store.put(vec![Put::replacing(busy)]).await, Ok(PutOutcome::Done));
+    assert_eq!(site.store.put(&[Put::replacing(busy)]).await, Ok(PutOutcome::Done));
     for (path, tag) in tags {
         // The state is read again after a while; the outages and the style are the same.
         let changed = async {
@@ -341,7 +341,7 @@ async fn an_open_page_receives_each_change_and_nothing_else() {
     let quiet = tokio::time::timeout(Duration::from_millis(300), events.next()).await;
     assert!(quiet.is_err(), "nothing has changed: {quiet:?}");
     let busy = item("acme/web", healthy(3, "web-3", Status::Busy));
-    assert_eq!(site.store.put(vec![Put::replacing(busy)]).await, Ok(PutOutcome::Done));
+    assert_eq!(site.store.put(&[Put::replacing(busy)]).await, Ok(PutOutcome::Done));
     let second = tokio::time::timeout(Duration::from_secs(10), events.next()).await.unwrap().unwrap().unwrap();
     assert!(second.starts_with(b"data: ") && second != first, "{second:?}");
 }

@@ -44,13 +44,13 @@ async fn what_another_transaction_hinders_is_put_all_the_same() {
     let emulator = dynoxide().await;
     let (proxy, store) = behind_proxy(&emulator).await;
     proxy.next([Trouble::Conflict; 4]);
-    assert_eq!(store.put(commit(1)).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&commit(1)).await, Ok(PutOutcome::Done));
     proxy.next([Trouble::Conflict; 4]);
-    assert_eq!(store.put(vec![Put::new(started(2))]).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&[Put::new(started(2))]).await, Ok(PutOutcome::Done));
     proxy.next([Trouble::Throttled; 2]);
-    assert_eq!(store.put(commit(3)).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&commit(3)).await, Ok(PutOutcome::Done));
     proxy.always(&[Trouble::Conflict]);
-    let endless = store.put(commit(4)).await;
+    let endless = store.put(&commit(4)).await;
     assert!(matches!(&endless, Err(StoreError::Unavailable(reason)) if reason.contains("TransactionConflict")));
     proxy.next([]);
     assert_eq!(store.get(&[started(4).key()]).await, Ok(Vec::new()), "nothing of it is stored");
@@ -62,19 +62,19 @@ async fn a_put_whose_answer_is_lost_is_answered_when_it_is_repeated() {
     let (proxy, store) = behind_proxy(&emulator).await;
     // The SDK repeats it.
     proxy.next([Trouble::AnswerLost]);
-    assert_eq!(store.put(commit(1)).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&commit(1)).await, Ok(PutOutcome::Done));
     assert_eq!(proxy.requests(), ["TransactWriteItems"; 2]);
     // The caller repeats it after the SDK gave up.
     proxy.next([Trouble::AnswerLost; 3]);
-    assert!(matches!(store.put(commit(2)).await, Err(StoreError::Unavailable(_))));
-    assert_eq!(store.put(commit(2)).await, Ok(PutOutcome::Done));
+    assert!(matches!(store.put(&commit(2)).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(store.put(&commit(2)).await, Ok(PutOutcome::Done));
     // Another writer's change of this revision is no repeat.
     let mut other = commit(2);
     other[1] = Put::replacing(Item::Target(target_record("acme/web", 9)));
-    assert_eq!(store.put(other).await, Ok(PutOutcome::Exists));
+    assert_eq!(store.put(&other).await, Ok(PutOutcome::Exists));
     // A lone put has no token.
     proxy.next([Trouble::AnswerLost]);
-    assert_eq!(store.put(vec![Put::new(started(3))]).await, Ok(PutOutcome::Exists), "it may be the caller's own");
+    assert_eq!(store.put(&[Put::new(started(3))]).await, Ok(PutOutcome::Exists), "it may be the caller's own");
     assert_eq!(store.get(&[started(3).key()]).await, Ok(vec![started(3)]));
 }
 
@@ -96,11 +96,11 @@ async fn a_repeat_is_answered_however_late_it_comes() {
     let clock = Clock::default();
     let store = DynamoStore::new(client_with(proxy.url(), clock.clone()), "table", 1);
     proxy.next([Trouble::AnswerLost; 3]);
-    assert!(matches!(store.put(commit(1)).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.put(&commit(1)).await, Err(StoreError::Unavailable(_))));
     let mut outcomes = Vec::new();
     for later_secs in [1, 60, 599, 700, 1_300] {
         clock.0.store(later_secs, Ordering::Relaxed);
-        outcomes.push(store.put(commit(1)).await.expect("it is answered"));
+        outcomes.push(store.put(&commit(1)).await.expect("it is answered"));
     }
     // As long as the token is the same, it is done; afterwards the item exists.
     let done = outcomes.iter().take_while(|outcome| **outcome == PutOutcome::Done).count();
@@ -117,7 +117,7 @@ async fn a_put_that_replaces_is_done_again_each_time() {
         vec![Put::replacing(item(1)), Put::replacing(item(2))]
     };
     for name in ["a", "b", "a"] {
-        assert_eq!(store.put(named(name)).await, Ok(PutOutcome::Done));
+        assert_eq!(store.put(&named(name)).await, Ok(PutOutcome::Done));
         let found = store.list(&Query::Fleet(target("acme/web").id().clone())).await.expect("a list");
         assert_eq!(found, named(name).into_iter().map(|put| put.item).collect::<Vec<_>>());
     }
@@ -131,12 +131,12 @@ async fn an_expired_item_does_not_exist_although_it_is_still_there() {
     let day = Duration::from_secs(86_400);
     let (ended, live) = (Item::Marker(marker(1, at(0).minus(day))), Item::Marker(marker(2, at(1).minus(day))));
     for item in [&ended, &live] {
-        assert_eq!(store.put(vec![Put::new(item.clone())]).await, Ok(PutOutcome::Done));
+        assert_eq!(store.put(&[Put::new(item.clone())]).await, Ok(PutOutcome::Done));
     }
     assert_eq!(store.get(&[ended.key(), live.key()]).await, Ok(vec![live.clone()]));
-    assert_eq!(store.put(vec![Put::new(ended.clone())]).await, Ok(PutOutcome::Done));
-    assert_eq!(store.put(vec![Put::new(ended), Put::new(started(9))]).await, Ok(PutOutcome::Done));
-    assert_eq!(store.put(vec![Put::new(live)]).await, Ok(PutOutcome::Exists));
+    assert_eq!(store.put(&[Put::new(ended.clone())]).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&[Put::new(ended), Put::new(started(9))]).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&[Put::new(live)]).await, Ok(PutOutcome::Exists));
 
     // A list with a limit is filled with live items.
     let month = Duration::from_secs(30 * 86_400);
@@ -148,7 +148,7 @@ async fn an_expired_item_does_not_exist_although_it_is_still_there() {
     };
     let old = (1..=5).map(|revision| quiet(revision, at(0).minus(month)));
     let puts = old.chain((6..=8).map(|revision| quiet(revision, at(0)))).map(Put::replacing);
-    assert_eq!(store.put(puts.collect()).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&puts.collect::<Vec<_>>()).await, Ok(PutOutcome::Done));
     let after = monitor_domain::subject::Revision(0);
     let query = Query::Changes { subject: subject("acme/web"), after, limit: 2 };
     let found: Vec<Key> = store.list(&query).await.expect("a list").iter().map(Item::key).collect();
@@ -176,10 +176,10 @@ async fn a_list_of_100_000_targets_is_stored_in_parts_and_shrinks_again() {
     for targets in [100_000, 10, 60_000, 0] {
         let list = watchlist(targets, 7);
         let puts = vec![Put::new(started(targets + 1)), Put::replacing(list.clone())];
-        assert_eq!(store.put(puts).await, Ok(PutOutcome::Done), "{targets}");
+        assert_eq!(store.put(&puts).await, Ok(PutOutcome::Done), "{targets}");
         assert!(store.get(&[Key::Watchlist]).await == Ok(vec![list]), "{targets}");
     }
-    assert_eq!(store.put(vec![Put::replacing(watchlist(60_000, 1))]).await, Ok(PutOutcome::Done), "alone too");
+    assert_eq!(store.put(&[Put::replacing(watchlist(60_000, 1))]).await, Ok(PutOutcome::Done), "alone too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,12 +187,12 @@ async fn a_reader_never_sees_parts_of_two_puts() {
     let emulator = dynoxide().await;
     let store = std::sync::Arc::new(emulator.store(system_time(at(0))).await.expect("a table"));
     let lists = [watchlist(60_000, 1), watchlist(45_000, 2)];
-    assert_eq!(store.put(vec![Put::replacing(lists[0].clone())]).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&[Put::replacing(lists[0].clone())]).await, Ok(PutOutcome::Done));
     let writer = tokio::spawn({
         let (store, lists) = (store.clone(), lists.clone());
         async move {
             for number in 1..=12 {
-                assert_eq!(store.put(vec![Put::replacing(lists[number % 2].clone())]).await, Ok(PutOutcome::Done));
+                assert_eq!(store.put(&[Put::replacing(lists[number % 2].clone())]).await, Ok(PutOutcome::Done));
             }
         }
     });
@@ -217,7 +217,7 @@ async fn errors_say_what_to_do() {
         ("ValidationException", false),
     ] {
         proxy.next([Trouble::Code(code); 9]);
-        let error = store.put(commit(1)).await.expect_err("it is refused");
+        let error = store.put(&commit(1)).await.expect_err("it is refused");
         assert_eq!(matches!(error, StoreError::Denied(_)), is_denied, "{error}");
         assert_eq!(matches!(error, StoreError::Refused(_)), !is_denied, "{error}");
         assert!(error.to_string().contains(code), "{error}");
@@ -274,17 +274,17 @@ async fn the_cost_of_each_step_is_what_the_page_says() {
     let fleet = Query::Fleet(target("acme/web").id().clone());
     let mut first: Vec<Put> = (1..=20).map(|runner| Put::replacing(runner_item("acme/web", runner))).collect();
     first.extend(commit(1));
-    assert_eq!(store.put(first).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&first).await, Ok(PutOutcome::Done));
     assert_eq!(since(), (0.0, 45.0), "a first check: two units for each of 22 items, and one for the index of targets");
     store.list(&fleet).await.expect("a list");
     let (reads, writes) = since();
     assert!(writes == 0.0 && reads <= 4.0, "a steady check of 20 runners: {reads}");
     let mut change = commit(2);
     change.push(Put::replacing(runner_item("acme/web", 7)));
-    assert_eq!(store.put(change).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&change).await, Ok(PutOutcome::Done));
     assert_eq!(since(), (0.0, 6.0), "a change of one runner");
     let last_seen = every_item().into_iter().find(|item| matches!(item, Item::LastSeen(_))).expect("a sample");
-    assert_eq!(store.put(vec![Put::replacing(last_seen)]).await, Ok(PutOutcome::Done));
+    assert_eq!(store.put(&[Put::replacing(last_seen)]).await, Ok(PutOutcome::Done));
     assert_eq!(since(), (0.0, 1.0), "a heartbeat");
 }
 
@@ -306,7 +306,7 @@ async fn no_acknowledged_commit_is_lost_or_torn_by_a_crash() {
                     Put::new(Item::Change(change(&subject, revision, Event::MonitoringStarted))),
                     Put::replacing(Item::Target(target_record(&subject, revision))),
                 ];
-                match store.put(puts).await {
+                match store.put(&puts).await {
                     Ok(PutOutcome::Done) => acknowledged = revision,
                     _ => break,
                 }

@@ -49,8 +49,8 @@ impl World {
 
 async fn fill(path: &Path, items: Vec<Item>) {
     let store = EmbeddedStore::open(path).unwrap();
-    let puts = items.into_iter().map(Put::replacing).collect();
-    assert_eq!(store.put(puts).await, Ok(PutOutcome::Done));
+    let puts: Vec<_> = items.into_iter().map(Put::replacing).collect();
+    assert_eq!(store.put(&puts).await, Ok(PutOutcome::Done));
 }
 
 /// The samples, with a monitor that was stopped long ago.

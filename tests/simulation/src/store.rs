@@ -178,8 +178,8 @@ async fn answer(shared: &Shared) -> Result<(), StoreError> {
 }
 
 /// Puts items into the embedded store now.
-fn put_now(store: &EmbeddedStore, shared: &Shared, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
-    let noted = Noted::of_puts(&puts);
+fn put_now(store: &EmbeddedStore, shared: &Shared, puts: &[Put]) -> Result<PutOutcome, StoreError> {
+    let noted = Noted::of_puts(puts);
     let outcome = ready(store.put(puts)).unwrap_or_else(|error| Err(StoreError::Refused(error.to_string())))?;
     if outcome == PutOutcome::Done {
         let mut machine = shared.lock();
@@ -199,31 +199,31 @@ fn delete_now(store: &EmbeddedStore, shared: &Shared, keys: &[Key]) -> Result<()
 }
 
 impl SimulatedStore {
-    async fn put_any(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put_any(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         match self {
             Self::Embedded(store, shared) => {
                 request(shared).await?;
                 if shared.lock().strikes(Fault::StoreIsLate) {
-                    let (store, surroundings) = (store.clone(), shared.clone());
-                    later(shared, 1_000, move || drop(put_now(&store, &surroundings, puts)));
+                    let (store, surroundings, puts) = (store.clone(), shared.clone(), puts.to_vec());
+                    later(shared, 1_000, move || drop(put_now(&store, &surroundings, &puts)));
                     shared.wait(GIVEN_UP_MS).await;
                     return Err(StoreError::Unavailable("no answer in time".to_owned()));
                 }
-                let outcome = put_now(store, shared, puts.clone())?;
-                self.note(&puts, outcome);
+                let outcome = put_now(store, shared, puts)?;
+                self.note(puts, outcome);
                 answer(shared).await?;
                 Ok(outcome)
             }
             Self::Stately(store, _) => {
-                store.client().transport().stores(Noted::of_puts(&puts));
-                let outcome = store.put(puts.clone()).await?;
-                self.note(&puts, outcome);
+                store.client().transport().stores(Noted::of_puts(puts));
+                let outcome = store.put(puts).await?;
+                self.note(puts, outcome);
                 Ok(outcome)
             }
             Self::DynamoDb(store, _) => {
-                store.table().stores(Noted::of_puts(&puts));
-                let outcome = store.put(puts.clone()).await?;
-                self.note(&puts, outcome);
+                store.table().stores(Noted::of_puts(puts));
+                let outcome = store.put(puts).await?;
+                self.note(puts, outcome);
                 Ok(outcome)
             }
         }
@@ -268,7 +268,7 @@ impl SimulatedStore {
 }
 
 impl Store for SimulatedStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         // The end of a job is marked.
         let is_about_jobs =
             puts.iter().all(|put| matches!(put.item, Item::Job(_) | Item::Marker(_)) && !put.must_not_exist);

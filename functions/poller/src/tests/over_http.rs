@@ -209,7 +209,7 @@ async fn a_report_of_a_job_is_stored_and_the_next_check_opens_an_outage_of_its_q
         let world = world(&[variables, &[policy]].concat()).await;
         let target = super::target("acme/web");
         let listed = Watchlist { revision: Revision(1), targets: vec![target.clone()], ..Watchlist::default() };
-        assert_eq!(world.store.put(vec![Put::replacing(Item::Watchlist(listed))]).await, Ok(PutOutcome::Done));
+        assert_eq!(world.store.put(&[Put::replacing(Item::Watchlist(listed))]).await, Ok(PutOutcome::Done));
         world.github.state().set_job(
             "acme/web",
             42,

@@ -148,7 +148,7 @@ async fn commit_earlier(store: &impl Store, clock: &impl Clock, target: &Target)
     }
     let committed = commit(store, clock, change, items).await?;
     if committed == Committed::Done && !puts.is_empty() {
-        ensure!(store.put(puts).await? == PutOutcome::Done, "the made-up outages of {target} exist already");
+        ensure!(store.put(&puts).await? == PutOutcome::Done, "the made-up outages of {target} exist already");
     }
     Ok(committed)
 }

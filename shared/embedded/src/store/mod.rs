@@ -214,7 +214,7 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 impl Store for EmbeddedStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         self.counting.write();
         if puts.len() > MAX_BATCH {
             let count = puts.len();

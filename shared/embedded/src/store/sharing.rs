@@ -142,11 +142,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("monitor.db");
         let store = EmbeddedStore::open(&path).unwrap();
-        assert_eq!(store.put(batch("acme/lost")).await, Ok(PutOutcome::Done));
+        assert_eq!(store.put(&batch("acme/lost")).await, Ok(PutOutcome::Done));
         store.delete(&[runner_item("acme/lost", 1).key(), runner_item("acme/lost", 2).key()]).await.unwrap();
         let log = folder.path().join("monitor.db-wal");
         let before = commits(&log);
-        let put = async |name: &str| store.put(batch(name)).await;
+        let put = async |name: &str| store.put(&batch(name)).await;
         let (web, lost, api, again) = tokio::join!(put("acme/web"), put("acme/lost"), put("acme/api"), put("acme/web"));
         assert_eq!(commits(&log), before + 1);
         assert_eq!((web, api), (Ok(PutOutcome::Done), Ok(PutOutcome::Done)));
@@ -162,7 +162,7 @@ mod tests {
         let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.subject = 'acme/bad'
                       BEGIN SELECT RAISE(ABORT, 'no'); END";
         store.connection().execute_batch(refuse).unwrap();
-        let put = async |name: &str| store.put(batch(name)).await;
+        let put = async |name: &str| store.put(&batch(name)).await;
         let (web, bad, api) = tokio::join!(put("acme/web"), put("acme/bad"), put("acme/api"));
         assert_eq!((web, api), (Ok(PutOutcome::Done), Ok(PutOutcome::Done)));
         assert!(matches!(&bad, Err(StoreError::Refused(said)) if said == "no"), "{bad:?}");
@@ -174,10 +174,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path().join("monitor.db")).unwrap();
         {
-            let mut given_up = std::pin::pin!(store.put(batch("acme/web")));
+            let batch = batch("acme/web");
+            let mut given_up = std::pin::pin!(store.put(&batch));
             assert!(poll_once(given_up.as_mut()).is_pending());
         }
-        assert_eq!(store.put(batch("acme/api")).await, Ok(PutOutcome::Done));
+        assert_eq!(store.put(&batch("acme/api")).await, Ok(PutOutcome::Done));
         let fleet = Query::Fleet(target("acme/web").id().clone());
         assert_eq!(store.list(&fleet).await.unwrap(), []);
     }

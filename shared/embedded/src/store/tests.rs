@@ -22,7 +22,7 @@ fn queries() -> [Query; 6] {
 }
 
 async fn try_put(store: &EmbeddedStore, items: impl IntoIterator<Item = Item>) -> Result<PutOutcome, StoreError> {
-    store.put(items.into_iter().map(Put::replacing).collect()).await
+    store.put(&items.into_iter().map(Put::replacing).collect::<Vec<_>>()).await
 }
 
 async fn put(store: &EmbeddedStore, items: impl IntoIterator<Item = Item>) {

@@ -125,11 +125,11 @@ impl<St: Store, Cl: Clock> RecordJob<'_, St, Cl> {
             let Some(next) = Job::after(stored, job.clone(), self.clock.now()) else { return Ok(Disposition::Done) };
             let item = Item::Job(JobItem { target: target.clone(), job: next });
             if stored.is_some() {
-                let _ = self.store.put(vec![Put::replacing(item)]).await?;
+                let _ = self.store.put(&[Put::replacing(item)]).await?;
                 return Ok(Disposition::Done);
             }
             // Reports of one job can arrive at the same moment, in several processes.
-            if self.store.put(vec![Put::new(item)]).await? == PutOutcome::Done {
+            if self.store.put(&[Put::new(item)]).await? == PutOutcome::Done {
                 if !self.store.get(std::slice::from_ref(&ended)).await?.is_empty() {
                     self.store.delete(std::slice::from_ref(&key)).await?;
                 }
@@ -162,7 +162,7 @@ async fn end(store: &impl Store, clock: &impl Clock, target: &TargetId, job: &Jo
         nonce: clock.random(),
         at: clock.now(),
     };
-    let _ = store.put(vec![Put::replacing(Item::Marker(marker))]).await?;
+    let _ = store.put(&[Put::replacing(Item::Marker(marker))]).await?;
     store.delete(&[Key::Job(target.clone(), job.id)]).await
 }
 
@@ -281,7 +281,7 @@ async fn store_polled(
         }
     }
     for batch in puts.chunks(store.max_batch().max(1)) {
-        let _ = store.put(batch.to_vec()).await?;
+        let _ = store.put(batch).await?;
     }
     Ok(())
 }
@@ -335,7 +335,7 @@ pub(super) async fn jobs_seen(
                 let is_changed = answer.state != job.state || answer.runner != job.runner;
                 jobs.iter_mut().filter(|known| known.id == job.id).for_each(|known| known.clone_from(&answer));
                 let item = JobItem { target: target.id().clone(), job: answer };
-                if is_changed { store.put(vec![Put::replacing(Item::Job(item))]).await.map(drop) } else { Ok(()) }
+                if is_changed { store.put(&[Put::replacing(Item::Job(item))]).await.map(drop) } else { Ok(()) }
             }
             Err(failure) if failure.fault == Fault::Forbidden && job.state == JobState::Queued => {
                 // The reports alone say that it waits. Saying nothing would be worse than saying what is not confirmed.

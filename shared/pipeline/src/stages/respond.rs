@@ -116,7 +116,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
                 });
                 let puts: Vec<Put> = acknowledged.map(|item| Put::replacing(Item::Acknowledgement(item))).collect();
                 for batch in puts.chunks(self.store.max_batch()) {
-                    let _ = self.store.put(batch.to_vec()).await?;
+                    let _ = self.store.put(batch).await?;
                 }
                 let (target, outages, by) = (target.clone(), outages.len(), by.clone());
                 (Answer::Acknowledged { target, outages, by }, Vec::new())
@@ -152,7 +152,7 @@ impl<St: Store, Jobs: Sender, Cl: Clock> Respond<'_, St, Jobs, Cl> {
             let has_admins = authority != Authority::NoAdmins;
             return Ok((Answer::MuteRefused { scope: mute.scope, refusal, has_admins }, unread));
         }
-        let _ = self.store.put(vec![Put::replacing(Item::Mute(mute.clone()))]).await?;
+        let _ = self.store.put(&[Put::replacing(Item::Mute(mute.clone()))]).await?;
         Ok((Answer::Muted { mute, fleets }, unread))
     }
 

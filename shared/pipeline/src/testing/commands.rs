@@ -41,7 +41,7 @@ pub async fn run_all<S: Store>(make: impl AsyncFn() -> S) {
 async fn fill<S: Store>(store: &S, items: impl IntoIterator<Item = Item>) {
     let puts: Vec<Put> = items.into_iter().map(Put::replacing).collect();
     for batch in puts.chunks(store.max_batch()) {
-        let _ = store.put(batch.to_vec()).await.expect("the put is answered");
+        let _ = store.put(batch).await.expect("the put is answered");
     }
 }
 

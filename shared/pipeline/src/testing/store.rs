@@ -46,7 +46,7 @@ pub async fn run_all<S: Store + 'static>(make: impl AsyncFn() -> S) {
 }
 
 async fn put<S: Store>(store: &S, puts: impl IntoIterator<Item = Put>) -> PutOutcome {
-    store.put(puts.into_iter().collect()).await.expect("the put is answered")
+    store.put(&puts.into_iter().collect::<Vec<_>>()).await.expect("the put is answered")
 }
 
 /// Puts items, replacing what exists, in batches as large as the store allows.
@@ -200,7 +200,7 @@ async fn a_batch_as_large_as_allowed_is_put_whole<S: Store>(store: &S) {
     found.sort_by_key(Item::key);
     assert_eq!(found, items);
     let more = (1..=store.max_batch() as u64 + 1).map(|runner| Put::replacing(runner_item("acme/web", runner)));
-    let outcome = store.put(more.collect()).await;
+    let outcome = store.put(&more.collect::<Vec<_>>()).await;
     assert!(matches!(outcome, Err(StoreError::Refused(_))), "one more is refused, not cut: {outcome:?}");
     assert_eq!(keys(store, Query::Fleet(id("acme/web"))).await, []);
 }
@@ -388,7 +388,7 @@ async fn of_two_writers_of_one_revision_one_wins<S: Store + 'static>(store: Arc<
             let mine = Item::Runner(RunnerItem { target: id("acme/web"), runner: runner(1, &nonce.to_string()) });
             let change = Item::Change(Change { nonce, ..started("acme/web", revision) });
             writers.spawn(async move {
-                (nonce, store.put(vec![Put::replacing(mine), Put::new(change)]).await.expect("the put is answered"))
+                (nonce, store.put(&[Put::replacing(mine), Put::new(change)]).await.expect("the put is answered"))
             });
         }
         let outcomes = writers.join_all().await;

@@ -56,7 +56,7 @@ pub(crate) fn http(server: &StatelyServer) -> HttpTransport {
 pub(crate) async fn fill(store: &impl Store, items: impl IntoIterator<Item = Item>) {
     let puts: Vec<Put> = items.into_iter().map(Put::replacing).collect();
     for batch in puts.chunks(store.max_batch()) {
-        assert_eq!(store.put(batch.to_vec()).await.unwrap(), PutOutcome::Done);
+        assert_eq!(store.put(batch).await.unwrap(), PutOutcome::Done);
     }
 }
 

@@ -47,7 +47,7 @@ impl WatchedStore {
 }
 
 impl Store for WatchedStore {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         if self.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("down".to_owned()));
         }
@@ -95,7 +95,7 @@ impl Site {
         let (is_down, is_unreadable) = (AtomicBool::new(false), AtomicBool::new(false));
         let store = Arc::new(WatchedStore { store, lists, is_down, is_unreadable, unanswered });
         for item in items {
-            assert_eq!(store.put(vec![Put::replacing(item)]).await, Ok(PutOutcome::Done));
+            assert_eq!(store.put(&[Put::replacing(item)]).await, Ok(PutOutcome::Done));
         }
         let clock = StillClock::default();
         clock.set_forward(at(NOW_SECS).since(clock.now()));

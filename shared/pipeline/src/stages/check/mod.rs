@@ -388,7 +388,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         if let Some(at) = last_seen_at {
             let subject = target.into();
             let item = Item::LastSeen(LastSeen { subject, slot: 0, at, jobs_sent_at: None, next_tick_at: None });
-            let _ = self.store.put(vec![Put::replacing(item)]).await?;
+            let _ = self.store.put(&[Put::replacing(item)]).await?;
         }
         // After the commit, which these requests would delay: the next check uses the answers.
         let asked = Box::pin(self.learn_of_versions(&fleet, &credential, &observation, &report, now)).await;
@@ -519,7 +519,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         let Some(token) = token else { return };
         let credential = token.credential.clone();
         // Without it each poller uses a token of its own: the only cost is full answers in place of 304.
-        if let Err(error) = self.store.put(vec![Put::replacing(Item::AccessToken(token))]).await {
+        if let Err(error) = self.store.put(&[Put::replacing(Item::AccessToken(token))]).await {
             warn!(%credential, %error, "an access token could not be stored for the other pollers");
         }
     }

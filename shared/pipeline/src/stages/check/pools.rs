@@ -83,7 +83,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         if let Some(at) = last_seen_at {
             let item = Item::LastSeen(LastSeen { subject, slot: 0, at, jobs_sent_at: None, next_tick_at: None });
-            let _ = self.store.put(vec![Put::replacing(item)]).await?;
+            let _ = self.store.put(&[Put::replacing(item)]).await?;
         }
         let announced = stored.announced(target, cursor.as_ref(), now).into_iter().collect();
         let credential = CredentialReport::default();

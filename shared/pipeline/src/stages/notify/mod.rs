@@ -281,7 +281,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             |item: &Item| matches!(item, Item::Cursor(cursor) if cursor.notified_through == notified_through);
         if notified_through > Revision(0) && !found.iter().any(is_right) {
             let cursor = Cursor { subject: subject.clone(), notified_through, recorded_through, next_attempt_at: None };
-            let _ = self.store.put(vec![Put::replacing(Item::Cursor(cursor))]).await?;
+            let _ = self.store.put(&[Put::replacing(Item::Cursor(cursor))]).await?;
         }
         Ok(())
     }
@@ -328,8 +328,8 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             further: parts,
             live: delivery_state.live.clone(),
         };
-        let put = vec![Put::new(Item::Claim(claim.clone()))];
-        if records::put_until_answered(self.store, self.clock, put).await? == PutOutcome::Done {
+        let put = Put::new(Item::Claim(claim.clone()));
+        if records::put_until_answered(self.store, self.clock, &[put]).await? == PutOutcome::Done {
             return Ok(Some(claim));
         }
         let found = self.store.get(&[Key::Claim(subject.clone(), claim.number)]).await?;
@@ -405,7 +405,7 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
             ending: SendEnding::Deferred { until: claim.lease_until, reason, uncertain: true },
             parts: parts_of(claim, endings),
         };
-        records::put_until_answered(self.store, self.clock, vec![Put::replacing(Item::Sent(sent))]).await.map(drop)
+        records::put_until_answered(self.store, self.clock, &[Put::replacing(Item::Sent(sent))]).await.map(drop)
     }
 
     /// Records how an attempt ended, and how far the subject's changes are notified.
@@ -426,12 +426,12 @@ impl<St: Store, Ch: Chat, Cl: Clock> Notify<'_, St, Ch, Cl> {
         }
         let sent = Sent { subject: subject.clone(), number, through, at: self.clock.now(), ending, parts };
         // A message that was accepted but not recorded is sent twice: worth more tries than a read.
-        let put = vec![Put::replacing(Item::Sent(sent)), Put::replacing(Item::Cursor(cursor))];
-        if let Err(error) = records::put_until_answered(self.store, self.clock, put.clone()).await {
+        let puts = [Put::replacing(Item::Sent(sent)), Put::replacing(Item::Cursor(cursor))];
+        if let Err(error) = records::put_until_answered(self.store, self.clock, &puts).await {
             let Attempt { notification, attempt } = number;
             warn!(%subject, notification, attempt, %error, "the ending was not recorded: trying once more");
             self.clock.sleep(RETRY_AFTER / 6).await;
-            let _ = records::put_until_answered(self.store, self.clock, put).await?;
+            let _ = records::put_until_answered(self.store, self.clock, &puts).await?;
         }
         Ok(())
     }

@@ -57,13 +57,13 @@ pub(super) async fn record_from(
     // Last: the cursor must not say that an outage is recorded before it is.
     puts.push(Put::replacing(Item::Cursor(Cursor { recorded_through: through, ..cursor })));
     for batch in puts.chunks(store.max_batch().max(1)) {
-        if records::put_until_answered(store, clock, batch.to_vec()).await? == PutOutcome::Done {
+        if records::put_until_answered(store, clock, batch).await? == PutOutcome::Done {
             continue;
         }
         // One of the outages is already recorded, so nothing of the batch was put.
-        let (openings, others): (Vec<Put>, Vec<Put>) = batch.iter().cloned().partition(|put| put.must_not_exist);
+        let (openings, others) = batch.split_at(batch.partition_point(|put| put.must_not_exist));
         for opening in openings {
-            let _ = records::put_until_answered(store, clock, vec![opening]).await?;
+            let _ = records::put_until_answered(store, clock, std::slice::from_ref(opening)).await?;
         }
         if !others.is_empty() {
             let _ = records::put_until_answered(store, clock, others).await?;

@@ -192,7 +192,7 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Sche
         let interval = self.settings.interval;
         let (subject, slot) = (Subject::Monitor, LastSeen::slot_at(at, interval));
         let heartbeat = LastSeen { subject, slot, at, jobs_sent_at, next_tick_at: Some(at.plus(interval)) };
-        self.store.put(vec![Put::replacing(Item::LastSeen(heartbeat))]).await.map(drop)
+        self.store.put(&[Put::replacing(Item::LastSeen(heartbeat))]).await.map(drop)
     }
 
     /// Finds the repositories that entries such as `acme/*` stand for.

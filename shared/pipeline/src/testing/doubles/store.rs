@@ -103,7 +103,7 @@ impl<'s, S: Store> FaultyStore<'s, S> {
 }
 
 impl<S: Store> Store for FaultyStore<'_, S> {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         lock(&self.counts).puts += 1;
         let planned = lock(&self.faults).pop_front();
         let fault = match planned {
@@ -186,7 +186,7 @@ impl<'s, S: Store> SlowStore<'s, S> {
 }
 
 impl<S: Store> Store for SlowStore<'_, S> {
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         self.answer().await?;
         self.store.put(puts).await
     }

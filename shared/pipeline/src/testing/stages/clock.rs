@@ -98,7 +98,7 @@ pub(super) async fn a_mute_stored_by_a_clock_that_was_ahead_has_ended<S: Store>(
     let since = this.clock.now().plus(DAY);
     let scope = Scope::Target(web());
     let mute = Mute { scope, since, until: since.plus(HOUR), reason: None, by: person() };
-    let put = store.put(vec![Put::replacing(Item::Mute(mute))]).await;
+    let put = store.put(&[Put::replacing(Item::Mute(mute))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
     this.source.set_status(&web(), 1, Status::Offline);
     this.clock.advance(MINUTE);
@@ -119,7 +119,7 @@ pub(super) async fn a_mute_set_while_a_check_runs_is_in_force<S: Store>(store: &
         clock.advance(2 * MINUTE);
         let since = clock.now();
         let mute = Mute { scope: Scope::Target(web()), since, until: since.plus(HOUR), reason: None, by: person() };
-        assert_eq!(store.put(vec![Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
+        assert_eq!(store.put(&[Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
     });
     this.check(&web()).await;
     assert_eq!(this.notify_all().await, [], "the check began before the mute and was committed after it");

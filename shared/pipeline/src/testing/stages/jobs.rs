@@ -143,7 +143,7 @@ pub(super) async fn reports_arrive_in_any_order_and_only_of_targets_that_are_mon
     assert_eq!(this.stored_jobs().await, [], "an end is final");
     // The process that ended it could not delete it.
     let left = JobItem { target: web().id().clone(), job: queued.clone() };
-    assert!(matches!(this.store.put(vec![Put::replacing(Item::Job(left))]).await, Ok(PutOutcome::Done)));
+    assert!(matches!(this.store.put(&[Put::replacing(Item::Job(left))]).await, Ok(PutOutcome::Done)));
     this.report(queued, true).await;
     assert_eq!(this.stored_jobs().await, []);
     let elsewhere = Job { repository: repository("other"), ..job(3, this.clock.now()) };

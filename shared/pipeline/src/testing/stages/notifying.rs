@@ -244,7 +244,7 @@ pub(super) async fn a_late_ending_from_a_frozen_notifier_changes_nothing<S: Stor
     let (number, ending) = (Attempt { notification: 1, attempt: 1 }, SendEnding::Delivered(Default::default()));
     let (through, at) = (covered_by_frozen, this.clock.now());
     let late = Sent { subject: subject(), number, through, at, ending, parts: Vec::new() };
-    let put = store.put(vec![Put::replacing(Item::Sent(late))]).await;
+    let put = store.put(&[Put::replacing(Item::Sent(late))]).await;
     assert_eq!(put, Ok(PutOutcome::Done));
     assert_eq!(this.notify(&subject()).await.delivered, [], "what was notified stays notified");
 }
@@ -260,7 +260,7 @@ impl<S: Store> Store for RecordedLate<'_, S> {
         self.store.max_batch()
     }
 
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         self.store.put(puts).await
     }
 
@@ -276,7 +276,7 @@ impl<S: Store> Store for RecordedLate<'_, S> {
             .unwrap_or_else(PoisonError::into_inner)
             .take_if(|_| matches!(query, Query::Notifications { .. }));
         if let Some(late) = late {
-            let _ = self.store.put(vec![Put::replacing(Item::Sent(late))]).await?;
+            let _ = self.store.put(&[Put::replacing(Item::Sent(late))]).await?;
         }
         read
     }

@@ -62,7 +62,7 @@ pub(super) async fn a_target_off_the_list_is_pending_until_its_end_is_sent<S: St
 pub(super) async fn a_notification_is_overdue_if_the_store_cannot_be_read<S: Store>(store: &S) {
     struct Silent<'a, S>(&'a S);
     impl<S: Store> Store for Silent<'_, S> {
-        async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+        async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
             self.0.put(puts).await
         }
         async fn get(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {

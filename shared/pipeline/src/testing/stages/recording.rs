@@ -106,7 +106,7 @@ impl<S: Store> Store for Held<'_, S> {
         self.store.max_batch()
     }
 
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         let has_outage = puts.iter().any(|put| matches!(put.item, Item::Outage(_)));
         if has_outage && self.is_held.swap(false, Ordering::Relaxed) {
             self.reached.notify_one();
@@ -264,7 +264,7 @@ pub(super) async fn recording_again_changes_nothing<S: Store>(store: &S) {
             recorded_through: Revision(through),
             next_attempt_at: None,
         };
-        let _ = store.put(vec![Put::replacing(Item::Cursor(cursor))]).await;
+        let _ = store.put(&[Put::replacing(Item::Cursor(cursor))]).await;
         record_outages(&this.store, &this.clock, &subject()).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(recorded(store).await, outages);
         this.store.take_requests();

@@ -89,7 +89,7 @@ impl<S: Store> Store for ReadStalled<'_, S> {
         self.store.max_batch()
     }
 
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         self.store.put(puts).await
     }
 
@@ -166,7 +166,7 @@ impl<S: Store> Store for PutStalled<'_, S> {
         self.store.max_batch()
     }
 
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         match self.puts.fetch_add(1, Ordering::SeqCst) {
             0 => {}
             number if self.lost.contains(&number) => {

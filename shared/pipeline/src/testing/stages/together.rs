@@ -36,7 +36,7 @@ impl<S: Store> Store for MeetingStore<'_, S> {
         self.0.max_batch()
     }
 
-    async fn put(&self, puts: Vec<Put>) -> Result<PutOutcome, StoreError> {
+    async fn put(&self, puts: &[Put]) -> Result<PutOutcome, StoreError> {
         self.0.put(puts).await
     }
 

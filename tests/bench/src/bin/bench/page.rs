@@ -128,7 +128,7 @@ fn reads_of_an_update(path: &Path, pages: usize) -> anyhow::Result<f64> {
         let mut runner = read_fleet(&*store, &target).await?.fleet.runners.remove(0);
         runner.status_since = SystemClock.now();
         let changed = Item::Runner(RunnerItem { target: target.id().clone(), runner });
-        ensure!(store.put(vec![Put::replacing(changed)]).await? == PutOutcome::Done, "the runner is not stored");
+        ensure!(store.put(&[Put::replacing(changed)]).await? == PutOutcome::Done, "the runner is not stored");
         try_join_all(events.iter_mut().map(next_event)).await?;
         for body in try_join_all((0..pages).map(|_| ask("/"))).await? {
             ensure!(!to_bytes(body, usize::MAX).await?.is_empty(), "a page is empty");
@@ -155,7 +155,7 @@ fn fill(path: &Path, targets: usize, world: &World) -> anyhow::Result<()> {
     let flush = |puts: &mut Vec<Put>, least: usize| -> anyhow::Result<()> {
         while puts.len() > least {
             let rest = puts.split_off(puts.len().min(store.max_batch()));
-            let outcome = runtime.block_on(store.put(std::mem::replace(puts, rest)))?;
+            let outcome = runtime.block_on(store.put(&std::mem::replace(puts, rest)))?;
             ensure!(outcome == PutOutcome::Done, "the store is not empty");
         }
         Ok(())
