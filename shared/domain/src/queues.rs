@@ -178,6 +178,7 @@ pub fn reason(labels: &[String], runners: &[&Runner], now: Timestamp) -> WaitRea
 mod tests {
     use super::*;
     use crate::jobs::tests::{at, job, labels};
+    use crate::runner::Health;
     use crate::status::{ObservedRunner, RunnerId};
 
     fn runner(id: u64, own: &str, status: Status) -> Runner {
@@ -256,6 +257,8 @@ mod tests {
         assert_eq!(of(&others), WaitReason::NoRunner { nearest: Some(("runner-4".into(), "gpu".into())) });
         assert_eq!(of(&[]), WaitReason::NoRunner { nearest: None });
         assert_eq!(of(&[offline.clone(), other]), WaitReason::Offline { runners: 1, since: at(-60) });
+        let removed = Runner { health: Health::Gone { since: at(-30), alerted: true }, ..offline.clone() };
+        assert_eq!(of(&[removed]), WaitReason::NoRunner { nearest: None });
         let both = [offline.clone(), busy.clone()];
         assert_eq!(of(&both), WaitReason::Busy { runners: 1, offline: 1, since: at(-60) });
         let all = [offline, busy, idle];

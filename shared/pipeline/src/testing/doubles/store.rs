@@ -140,6 +140,7 @@ impl<S: Store> Store for FaultyStore<'_, S> {
             Query::Changes { subject, after, .. } => {
                 matches!(key, Key::Change(of, revision) if of == subject && revision > after)
             }
+            Query::Jobs { target } => matches!(key, Key::Job(of, _) if of == target),
             _ => false,
         })?;
         self.store.list(query).await

@@ -3,13 +3,15 @@
 use monitor_domain::jobs::{Job, JobAnswer, JobId, JobState, WaitReason};
 use monitor_domain::observation::{Failure, Fault};
 use monitor_domain::outage::Outage;
+use monitor_domain::scope::Scope;
 use monitor_domain::time::Timestamp;
 
 use super::*;
-use crate::items::JobItem;
+use crate::items::{JobItem, Mute};
 use crate::messages::JobReport;
 use crate::records;
 use crate::stages::{KnownTargets, RecordJob, read_jobs, waiting_jobs};
+use crate::testing::samples::person;
 
 /// Runner 1 has the label gpu.
 fn installation<S: Store>(store: &S, status: Status) -> Installation<'_, S> {
@@ -399,6 +401,58 @@ pub(super) async fn a_queue_stays_as_it_is_while_github_does_not_answer_about_it
     this.source.set_job(job.id, Ok(JobAnswer::Ended));
     let notified = this.check_after(5).await;
     assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
+}
+
+pub(super) async fn a_queue_stays_as_it_is_while_the_store_cannot_read_its_jobs<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let job = this.queue(1).await;
+    assert_eq!(this.check_after(11).await.len(), 1);
+    this.store.spoil(Key::Job(web().id().clone(), job.id));
+    assert_eq!(this.check_after(5).await, [], "it may still wait");
+    this.store.heal();
+    this.source.set_job(job.id, Ok(JobAnswer::Ended));
+    let notified = this.check_after(5).await;
+    assert!(matches!(&notified[0].items[..], [NotificationItem::JobsTaken { .. }]), "{notified:?}");
+}
+
+pub(super) async fn a_muted_queue_is_notified_when_the_mute_ends_if_it_still_waits<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let since = this.clock.now();
+    let scope = Scope::Named("gpu".to_owned());
+    let mute = Mute { scope, since, until: since.plus(MINUTE * 60), reason: None, by: person() };
+    assert_eq!(this.store.put(&[Put::replacing(Item::Mute(mute))]).await, Ok(PutOutcome::Done));
+    this.queue(1).await;
+    for _ in 0..11 {
+        assert_eq!(this.check_after(5).await, [], "it is muted");
+    }
+    let notified = this.check_after(6).await;
+    assert_eq!(waiting(&notified).started_at, since, "since its job waits, not since the mute ended");
+}
+
+pub(super) async fn a_job_belongs_to_its_repository_before_its_organization<S: Store>(store: &S) {
+    let mut this = installation(store, Status::Busy);
+    let organization = Target::organization("acme").unwrap_or_else(|error| panic!("{error}"));
+    this.check.configured.push(TargetSpec::One(organization.clone()));
+    this.tick().await;
+    this.queue(1).await;
+    assert_eq!(this.stored_jobs().await, [(1, JobState::Queued)]);
+    let elsewhere = Job { repository: repository("other"), ..job(2, this.clock.now()) };
+    this.report(elsewhere, false).await;
+    let jobs = read_jobs(&this.store, organization.id()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(jobs.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2], "the organization has the others");
+}
+
+pub(super) async fn an_approved_job_has_not_waited_since_its_creation<S: Store>(store: &S) {
+    let this = started(store, Status::Busy).await;
+    let created = job(1, this.clock.now());
+    this.report(Job { state: JobState::Held, ..created.clone() }, false).await;
+    this.clock.advance(MINUTE * 60);
+    let approved_at = this.clock.now();
+    this.report(created.clone(), false).await;
+    // GitHub knows only when it was created.
+    this.source.set_job(created.id, Ok(JobAnswer::Open(created)));
+    let notified = this.check_after(11).await;
+    assert_eq!(waiting(&notified).waiting.as_ref().map(|waiting| waiting.since), Some(approved_at));
 }
 
 pub(super) async fn a_long_queue_does_not_hide_another<S: Store>(store: &S) {

@@ -176,6 +176,10 @@ async fn run_ticks<S: Store>(make: &impl AsyncFn() -> S) {
     Box::pin(jobs::jobs_that_wait_are_notified_once_with_the_reason_and_again_when_they_are_taken(&make().await)).await;
     Box::pin(jobs::a_report_that_was_lost_alarms_nobody(&make().await)).await;
     Box::pin(jobs::a_queue_stays_as_it_is_while_github_does_not_answer_about_its_jobs(&make().await)).await;
+    Box::pin(jobs::a_queue_stays_as_it_is_while_the_store_cannot_read_its_jobs(&make().await)).await;
+    Box::pin(jobs::a_muted_queue_is_notified_when_the_mute_ends_if_it_still_waits(&make().await)).await;
+    Box::pin(jobs::a_job_belongs_to_its_repository_before_its_organization(&make().await)).await;
+    Box::pin(jobs::an_approved_job_has_not_waited_since_its_creation(&make().await)).await;
     Box::pin(jobs::a_long_queue_does_not_hide_another(&make().await)).await;
     Box::pin(jobs::a_job_waits_since_its_approval_also_if_that_was_not_reported(&make().await)).await;
     Box::pin(jobs::a_job_that_github_failed_after_a_day_is_forgotten(&make().await)).await;
