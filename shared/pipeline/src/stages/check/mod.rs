@@ -1,47 +1,45 @@
 //! Check one target: read, ask GitHub, decide, commit.
 
+mod by_hand;
+mod credential;
 mod groups;
+mod observe;
+mod outcome;
+mod pass_on;
 mod pools;
 mod versions;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::{join, try_join};
-use monitor_domain::change::Event;
-use monitor_domain::credential::reconcile_credential;
-use monitor_domain::cycle::Checked;
 use monitor_domain::decision::{Decision, Handled};
 use monitor_domain::fleet::{Counts, CredentialRecord, Fleet};
-use monitor_domain::observation::{CredentialReport, Failure, Fault, Lookup, Observation, ObservedPage, Outcome};
+use monitor_domain::observation::{CredentialReport, Failure, Fault, Observation, Outcome};
 use monitor_domain::overrides::Overrides;
 use monitor_domain::policy::Policy;
 use monitor_domain::polling::polled_by;
 use monitor_domain::queues::JobsSeen;
 use monitor_domain::quote::quote;
-use monitor_domain::reconcile::{OfCredential, drop_target, lookups_wanted, reconcile};
+use monitor_domain::reconcile::{OfCredential, drop_target, reconcile};
 use monitor_domain::runner::RunnerId;
-use monitor_domain::subject::{CredentialId, Revision, Subject};
+use monitor_domain::subject::Subject;
 use monitor_domain::target::{Target, TargetKind, TargetSpec};
 use monitor_domain::time::Timestamp;
-use monitor_domain::versions::VersionRecord;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::items::{AccessToken, Cursor, Item, LastSeen, Marker};
+use crate::items::{AccessToken, Cursor, Item, LastSeen};
 use crate::keys::{Key, Put};
-use crate::messages::{CheckJob, Reason, StateChange};
-use crate::ports::{Clock, Outgoing, RunnerSource, Sender, Shortfall, Store, StoreError};
+use crate::messages::{CheckJob, Reason};
+use crate::ports::{Clock, RunnerSource, Sender, Store, StoreError};
 use crate::records::{self, Backlog, Committed, StoredCredential, StoredFleet, handled};
 use crate::stages::jobs::{jobs_seen, poll};
 use crate::stages::lost_together::lost_together;
-use crate::stages::{Disposition, LatestChecks, Stopwatch, announce};
+use crate::stages::{Disposition, LatestChecks, Stopwatch};
+use outcome::{Announced, CheckOutcome, Stored, Tried};
+pub use outcome::{CheckEnding, CheckReport};
 
 /// How much of the error about an unreadable item is quoted, in characters.
 const MAX_QUOTED: usize = 300;
-/// At most one check of a target that people ask for begins in each window of this length.
-const BY_HAND_WINDOW: Duration = Duration::from_secs(15);
-/// How often a commit to a credential's history is tried while other checks commit to it too.
-const CREDENTIAL_TRIES: u32 = 4;
 
 /// The settings of the check stage.
 #[derive(Clone, Debug)]
@@ -72,126 +70,6 @@ pub struct Check<'a, St, Gh, Jobs, Changes, Cl> {
     pub settings: &'a CheckSettings,
     /// The checks of this process that are not stored.
     pub latest: &'a LatestChecks,
-}
-
-/// The result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckReport {
-    /// What the host does with the message.
-    pub disposition: Disposition,
-    /// How the check ended.
-    pub ending: CheckEnding,
-    /// The committed events, in order.
-    pub events: Vec<Event>,
-    /// What GitHub reported about the credential.
-    pub credential: CredentialReport,
-    /// The commit time of the oldest notification of the target or its credential that was pending when the check
-    /// began.
-    pub pending_since: Option<Timestamp>,
-}
-
-/// How a check ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckEnding {
-    /// Every runner was seen.
-    Seen(Counts),
-    /// The check failed.
-    Failed(Failure),
-    /// It took longer than the interval: it counts as failed, whatever it saw.
-    Late(Failure),
-    /// The job has expired, and the next tick sends another if one is needed: GitHub was not asked.
-    Expired,
-    /// The target is not on the configured list: GitHub was not asked.
-    NotConfigured,
-    /// The target was taken off the list, and its open outages are closed.
-    Dropped,
-    /// Other checks committed first, twice: what they saw is newer.
-    Outrun,
-    /// A person asked for it, and another check of the target begins after the job was received: GitHub was not asked.
-    Covered,
-    /// The store or a queue failed; the disposition has the reason.
-    Broken,
-}
-
-impl CheckEnding {
-    /// Whether the target counts as checked in its cycle.
-    pub fn checked(&self) -> Checked {
-        match self {
-            CheckEnding::Seen(_) => Checked::Seen,
-            CheckEnding::Failed(_) | CheckEnding::Late(_) => Checked::FailureCounted,
-            // What the others committed is newer than what this check saw.
-            CheckEnding::Outrun => Checked::Seen,
-            CheckEnding::Expired
-            | CheckEnding::NotConfigured
-            | CheckEnding::Dropped
-            | CheckEnding::Covered
-            | CheckEnding::Broken => Checked::No,
-        }
-    }
-}
-
-/// The result of one try to check and commit.
-enum Tried {
-    Done(Box<CheckOutcome>),
-    /// Another check committed first.
-    Lost,
-    /// It took so long that what it saw may be outdated.
-    Late,
-}
-
-impl Tried {
-    fn done(outcome: CheckOutcome) -> Self {
-        Tried::Done(Box::new(outcome))
-    }
-}
-
-/// A state-change message to be sent.
-struct Announced {
-    message: StateChange,
-    /// The last revision with work for the notifier.
-    last: Revision,
-}
-
-/// A committed decision.
-struct Stored {
-    events: Vec<Event>,
-    /// The target's last revision.
-    revision: Revision,
-    backlog: Backlog,
-}
-
-impl Stored {
-    /// The state-change message, if the notifier has something to do now, for this decision or an earlier one.
-    fn announced(&self, target: &Target, cursor: Option<&Cursor>, now: Timestamp) -> Option<Announced> {
-        self.backlog.is_due(cursor, now).then(|| Announced {
-            message: StateChange::of(target.into(), self.revision, &self.events),
-            last: self.backlog.last(),
-        })
-    }
-}
-
-/// The outcome of a check that was not lost or late.
-struct CheckOutcome {
-    ending: CheckEnding,
-    events: Vec<Event>,
-    credential: CredentialReport,
-    /// The subjects for which the notifier has something to do now.
-    announced: Vec<Announced>,
-    recheck: Option<Duration>,
-    pending_since: Option<Timestamp>,
-}
-
-impl CheckOutcome {
-    fn nothing(ending: CheckEnding) -> Self {
-        Self {
-            ending,
-            events: Vec::new(),
-            credential: CredentialReport::default(),
-            announced: Vec::new(),
-            recheck: None,
-            pending_since: None,
-        }
-    }
 }
 
 impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Check<'_, St, Gh, Jobs, Changes, Cl> {
@@ -242,40 +120,6 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
             TargetKind::Pools => !self.settings.policy.pools_over_credentials().is_empty(),
             _ => self.settings.configured.iter().any(|spec| spec.covers(target)),
         }
-    }
-
-    /// Whether a check by hand may begin now. One begins in each window. The next job in the same window sends one more
-    /// for the following window; that one covers all other jobs, because it begins after each of them was received.
-    async fn may_check_by_hand(&self, target: &Target, now: Timestamp) -> Result<bool, Disposition> {
-        let window_secs = BY_HAND_WINDOW.as_secs().cast_signed();
-        let window = now.epoch_secs().div_euclid(window_secs);
-        let marker = |window: i64| Marker {
-            subject: target.into(),
-            number: window.max(1).unsigned_abs(),
-            nonce: self.clock.random(),
-            at: now,
-        };
-        let markers = [marker(window), marker(window + 1)];
-        let keys = markers.each_ref().map(|marker| Item::Marker(marker.clone()).key());
-        let stored = self.store.get(&keys).await?;
-        let [this, next] = markers;
-        let is_free = |key: &Key| !stored.iter().any(|item| item.key() == *key);
-        if is_free(&keys[0]) && records::mark(self.store, self.clock, this).await? {
-            return Ok(true);
-        }
-        if is_free(&keys[1]) && records::mark(self.store, self.clock, next).await? {
-            // Sent as a recheck: as a manual job it would find its window taken by its own marker.
-            let job = CheckJob {
-                target: target.clone(),
-                reason: Reason::Recheck,
-                requested_at: Some(now),
-                valid_until: None,
-            };
-            let begins = Timestamp::from_epoch_ms((window + 1) * window_secs * 1_000);
-            let delay = Duration::from_secs(begins.since(now).as_millis().div_ceil(1_000).try_into().unwrap_or(0));
-            self.jobs.send(vec![Outgoing { body: job.to_json(), delay, ..Outgoing::default() }]).await?;
-        }
-        Ok(false)
     }
 
     /// Reads, asks and commits; tries once more if another check commits first, or if it takes too long.
@@ -524,105 +368,6 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
     }
 
-    /// Lists the runners, and looks up the missing ones by id.
-    async fn observe(&self, target: &Target, fleet: &Fleet) -> (Observation, CredentialReport) {
-        let started_at = self.clock.now();
-        let listing = self.source.list(target, &fleet.record.pages).await;
-        let outcome = match listing.pages {
-            // Watched under both names, each of its outages would be recorded twice.
-            Ok(_) if let Some(new) = listing.moved_to.filter(|new| self.is_configured_beside(new, target)) => {
-                let detail =
-                    format!("{target} has been renamed to {new}, which is watched too; take {target} off the list");
-                Outcome::Failed(Failure::new(Fault::NotFound, detail))
-            }
-            Ok(pages) => {
-                let lookups = self.look_up(target, fleet, &pages).await;
-                // A runner that moved to another page while the pages were read is found by its id.
-                let found = lookups.values().filter(|lookup| matches!(lookup, Lookup::Found(_))).count() as u64;
-                match listing.shortfall.filter(|shortfall| shortfall.missing > found) {
-                    Some(Shortfall { failure, .. }) => Outcome::Short { pages, lookups, failure },
-                    None => Outcome::Complete { pages, lookups },
-                }
-            }
-            Err(incomplete) if incomplete.partial => Outcome::Partial(incomplete.failure),
-            Err(incomplete) => Outcome::Failed(incomplete.failure),
-        };
-        (Observation::of(started_at, outcome), listing.report)
-    }
-
-    fn is_configured_beside(&self, new: &Target, old: &Target) -> bool {
-        new != old && self.settings.configured.iter().any(|spec| spec.covers(new))
-    }
-
-    async fn look_up(&self, target: &Target, fleet: &Fleet, pages: &[ObservedPage]) -> BTreeMap<RunnerId, Lookup> {
-        let mut lookups = BTreeMap::new();
-        for id in lookups_wanted(fleet, pages) {
-            match self.source.runner(target, id).await {
-                Ok(lookup) => {
-                    lookups.insert(id, lookup);
-                }
-                // Not asked: this leaves the runner as it is, and the next check asks again.
-                Err(failure) => {
-                    debug!(target_id = %target, runner = id.0, %failure, "a missing runner could not be looked up");
-                    if failure.fault.is_shared() {
-                        break;
-                    }
-                }
-            }
-        }
-        lookups
-    }
-
-    /// Commits what the check shows about the credential. Returns its record and the state-change message to be sent.
-    async fn settle_credential(
-        &self,
-        stored: StoredCredential,
-        observation: &Observation,
-        report: &CredentialReport,
-        answers: &[VersionRecord],
-        now: Timestamp,
-    ) -> Result<(CredentialRecord, Option<Announced>), StoreError> {
-        let StoredCredential { mut record, mut cursor, .. } = stored;
-        let mut committed = Vec::new();
-        let check = (observation.started_at, &observation.outcome);
-        let base = self.settings.policy.base();
-        for _ in 0..CREDENTIAL_TRIES {
-            let nonce = self.clock.random();
-            // The current time, not the start of the check: another may have begun later and committed first.
-            let present = self.clock.now();
-            let decide =
-                |targets| reconcile_credential(&record, check, report, answers, targets, base, (present, nonce));
-            let Some(mut commit) = decide(0) else { break };
-            // The whole list of targets is read for one number: only if a change contains it.
-            if commit.change.events.iter().any(|event| matches!(event, Event::BecameUnreachable { .. })) {
-                commit = decide(self.targets_served(&record.id).await?).unwrap_or(commit);
-            }
-            let altered = vec![Item::Credential(commit.record.clone())];
-            let events = commit.change.events.clone();
-            if records::commit(self.store, self.clock, commit.change, altered).await? == Committed::Done {
-                record = commit.record;
-                log_credential(&record.id, &events);
-                committed = events;
-                break;
-            }
-            // Another check with the same credential committed first and saw the same: its change explains this
-            // failure.
-            StoredCredential { record, cursor, .. } = records::read_credential(self.store, &record.id).await?;
-        }
-        let backlog = Backlog::from(&record);
-        let announced = backlog.is_due(cursor.as_ref(), now).then(|| Announced {
-            message: StateChange::of(Subject::Credential(record.id.clone()), record.revision, &committed),
-            last: backlog.last(),
-        });
-        Ok((record, announced))
-    }
-
-    async fn targets_served(&self, credential: &CredentialId) -> Result<u32, StoreError> {
-        let watchlist = records::read_monitor(self.store, self.clock).await?.watchlist.unwrap_or_default();
-        let served = watchlist.targets.iter().filter(|target| credential.serves(target)).count();
-        Ok(u32::try_from(served.max(1)).unwrap_or(u32::MAX))
-    }
-
     /// Commits a decision in its parts, then deletes the runners that it retired. `None` if another check committed
     /// first.
     async fn commit(&self, fleet: &Fleet, decision: Decision, handled: Handled) -> Result<Option<Stored>, StoreError> {
@@ -648,54 +393,6 @@ impl<St: Store, Gh: RunnerSource, Jobs: Sender, Changes: Sender, Cl: Clock> Chec
         }
         Ok(Some(stored))
     }
-
-    /// Sends the recheck and the state-change messages, and logs the result of the check.
-    async fn pass_on(&self, target: &Target, outcome: CheckOutcome, now: Timestamp) -> CheckReport {
-        let mut disposition = Disposition::Done;
-        if let Some(delay) = outcome.recheck {
-            let job = CheckJob {
-                target: target.clone(),
-                reason: Reason::Recheck,
-                requested_at: Some(now),
-                valid_until: None,
-            };
-            let message = Outgoing { body: job.to_json(), delay, ..Outgoing::default() };
-            if let Err(error) = self.jobs.send(vec![message]).await {
-                // The next tick checks again in any case: the runner is settled later, never too early.
-                warn!(target_id = %target, %error, "the recheck was not sent");
-            }
-        }
-        for Announced { message, last } in &outcome.announced {
-            if let Err(error) = announce(self.changes, message, *last, now).await {
-                warn!(target_id = %target, %error, "the state-change message was not sent");
-                disposition = error.into();
-            }
-        }
-        match &outcome.ending {
-            CheckEnding::Failed(failure) if matches!(failure.fault, Fault::Limited { .. }) => {
-                info!(target_id = %target, %failure, "not checked: the credential is rate limited");
-            }
-            // This affects every target of the credential: the warning is logged once, for the credential.
-            CheckEnding::Failed(failure) if failure.fault.is_shared() => {
-                info!(target_id = %target, %failure, "not checked")
-            }
-            // The target that is not known has a warning of its own.
-            CheckEnding::Failed(failure) if target.kind() == TargetKind::Pools => {
-                info!(target_id = %target, %failure, "the pools stay as they are");
-            }
-            CheckEnding::Failed(failure) => warn!(target_id = %target, %failure, "not checked"),
-            CheckEnding::Late(failure) => {
-                warn!(target_id = %target, %failure, "the check took longer than the interval: it counts as failed");
-            }
-            CheckEnding::Seen(counts) => {
-                let events = outcome.events.len();
-                debug!(target_id = %target, runners = counts.total, online = counts.online, events, "checked");
-            }
-            ending => debug!(target_id = %target, ?ending, "checked"),
-        }
-        let CheckOutcome { ending, events, credential, pending_since, .. } = outcome;
-        CheckReport { disposition, ending, events, credential, pending_since }
-    }
 }
 
 fn too_slow(took: Duration, interval: Duration) -> Failure {
@@ -704,18 +401,4 @@ fn too_slow(took: Duration, interval: Duration) -> Failure {
         "the check took {took_secs} s and the interval is {interval_secs} s: what it saw is discarded; set a longer interval if GitHub answers"
     );
     Failure::new(Fault::Service, detail)
-}
-
-/// Logs problems of a credential when they begin and when they are over, not once for each of its targets.
-fn log_credential(credential: &CredentialId, events: &[Event]) {
-    for event in events {
-        match event {
-            Event::ChecksFailing { failure } => {
-                warn!(%credential, %failure, "checks of every target of this credential fail");
-            }
-            Event::ReachableAgain { .. } => info!(%credential, "checks succeed again"),
-            Event::CredentialExpiring { expires_at } => warn!(%credential, %expires_at, "the token expires"),
-            _ => {}
-        }
-    }
 }

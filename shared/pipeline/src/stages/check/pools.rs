@@ -15,7 +15,8 @@ use monitor_domain::target::Target;
 use monitor_domain::time::Timestamp;
 use tracing::warn;
 
-use super::{Check, CheckEnding, CheckOutcome, Tried};
+use super::Check;
+use super::outcome::{CheckEnding, CheckOutcome, Tried};
 use crate::items::{Item, LastSeen};
 use crate::keys::Put;
 use crate::ports::{Clock, RunnerSource, Sender, Store, StoreError};
