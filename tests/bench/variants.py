@@ -76,6 +76,11 @@ VARIANTS = {
         [("Cargo.toml", 'aws-sdk-ssm = { version = "=1.128.0"', 'aws-sdk-ssm = { version = "1.133"')],
         {},
     ),
+    "haswell": (
+        "instructions of Haswell, as `cargo lambda` would use them",
+        [(CONFIG, "target-cpu=x86-64", "target-cpu=haswell")],
+        {},
+    ),
     "unicode-hosts": (
         "host names in Unicode",
         [("Cargo.toml", 'idna_adapter = "=1.0.0"', 'idna_adapter = "1.2"')],
