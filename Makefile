@@ -116,8 +116,9 @@ STATELY_SEEDS ?= 20000
 DYNAMODB_SEEDS ?= 5000
 FORESIGHT_SEEDS ?= 10000
 WORKFLOW_JOBS_SEEDS ?= 10000
+CASES ?= 1024
 
-soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000), WORKFLOW_JOBS_SEEDS (10,000)
+soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000), STATELY_SEEDS (20,000), DYNAMODB_SEEDS (5,000), FORESIGHT_SEEDS (10,000), WORKFLOW_JOBS_SEEDS (10,000); and CASES (1,024) other cases of each property
 	cargo build --release --bin monitor-simulation
 	$(SIMULATION) --from $(FROM) --seeds $(SEEDS)
 	$(SIMULATION) --from $(FROM) --seeds $(STATELY_SEEDS) --store stately
@@ -126,6 +127,7 @@ soak: ## Fresh scenarios of 24 h from seed FROM (today's date) on: SEEDS (50,000
 	$(FORESIGHT) --from $(FROM) --seeds 500 --hours 500
 	$(WORKFLOW_JOBS) --from $(FROM) --seeds $(WORKFLOW_JOBS_SEEDS)
 	for store in embedded stately dynamodb; do target/release/monitor-simulation --crash-points --store $$store; done
+	PROPTEST_RNG_SEED=$(FROM) PROPTEST_CASES=$(CASES) cargo test --quiet
 
 # Not part of `lint`: a new advisory must not fail a commit that passed before.
 advisories: .tools/bin/cargo-deny ## Check dependencies for known vulnerabilities

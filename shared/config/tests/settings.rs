@@ -292,6 +292,7 @@ fn every_fault_names_its_setting_and_a_hint() {
         (&[("OUTAGE_RETENTION", "0d")], "OUTAGE_RETENTION: must be a duration from 1d to 3650d", "found `0d`"),
         (&[("OUTAGE_RETENTION", "3651d")], "OUTAGE_RETENTION: must be a duration", "for example 90d; found `3651d`"),
         (&[("ALLOW_HTTP_HOSTS", "http://a")], "ALLOW_HTTP_HOSTS: must be a host name", "found `http://a`"),
+        (&[("ALLOW_HTTP_HOSTS", "Büro.internal")], "ALLOW_HTTP_HOSTS: must be a host name", "found `Büro.internal`"),
     ];
     for (variables, start, hint) in cases {
         let faults = read(variables).unwrap_err();

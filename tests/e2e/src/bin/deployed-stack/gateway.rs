@@ -106,15 +106,19 @@ mod tests {
         let aws = monitor_fakes::FakeAws::start().await.expect("a free port");
         let http = monitor_e2e::http();
         let gateway = Gateway::open(&http, &aws.base_url()).await.expect("a free port");
-        for (action, status) in [("SendMessage", 200), ("CreateTable", 400)] {
+        for (action, status) in [("SendMessageBatch", 200), ("CreateTable", 400)] {
             let request = http.post(gateway.url()).header("x-amz-target", format!("AmazonSQS.{action}"));
-            let answer = request.body(r#"{"QueueUrl":"q","MessageBody":"b"}"#).send().await.expect("an answer");
+            let answer = request
+                .body(r#"{"QueueUrl":"q","Entries":[{"Id":"0","MessageBody":"b"}]}"#)
+                .send()
+                .await
+                .expect("an answer");
             assert_eq!(answer.status(), status);
             assert_eq!(answer.headers()["content-type"], "application/x-amz-json-1.0");
         }
         assert_eq!(aws.take_sent("q")[0].body, "b");
         let counts = gateway.take_counts();
-        assert_eq!(counts, [("CreateTable".to_owned(), 1), ("SendMessage".to_owned(), 1)].into());
+        assert_eq!(counts, [("CreateTable".to_owned(), 1), ("SendMessageBatch".to_owned(), 1)].into());
         assert!(gateway.take_counts().is_empty());
     }
 }
