@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
-use monitor_pipeline::ports::QueueError;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use monitor_pipeline::ports::{Outgoing, QueueError};
 use tracing::debug;
 
 use crate::batch::{FailureSink, Record};
-use crate::queue::Queue;
+use crate::queue::{Queue, entry};
 use crate::sdk::{Sdk, describe};
 
 /// The longest reason. A reason is a sentence, and SQS counts it towards the size of the message.
@@ -16,40 +15,39 @@ const LONGEST_REASON_CHARS: usize = 1_000;
 /// The longest time that SQS can hide a message.
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3_600);
 
-/// A dead-letter queue and the SDK to send to it.
+/// A dead-letter queue.
 #[derive(Clone, Debug)]
-pub struct DeadLetters {
-    sdk: Sdk,
-    queue: Queue,
-}
+pub struct DeadLetters(Queue);
 
 impl DeadLetters {
     /// The dead-letter queue at this URL; a FIFO queue if the URL ends with `.fifo`.
     pub fn new(sdk: Sdk, url: impl Into<String>) -> Self {
-        Self { queue: Queue::new(sdk.clone(), url), sdk }
+        Self(Queue::new(sdk, url))
     }
 }
 
 impl FailureSink for DeadLetters {
     /// Sends the unchanged body, with the reason as the attribute `reason`.
     async fn dead_letter(&self, record: &Record, reason: &str) -> Result<(), QueueError> {
-        let refused = |error: BuildError| QueueError(error.to_string());
-        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason));
-        let mut entry = SendMessageBatchRequestEntry::builder()
-            .id("0")
-            .message_body(&record.body)
-            .message_attributes("reason", attribute.build().map_err(refused)?);
-        if self.queue.is_fifo() {
-            let group = record.group.as_ref().unwrap_or(&record.message_id);
-            entry = entry.message_group_id(group).message_deduplication_id(&record.message_id);
-        }
-        self.queue.send_entries(vec![entry.build().map_err(refused)?]).await
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(reason)).build();
+        let attribute = attribute.map_err(|error| QueueError(error.to_string()))?;
+        let Self(queue) = self;
+        let group = || record.group.clone().unwrap_or_else(|| record.message_id.clone());
+        let message = Outgoing {
+            body: record.body.clone(),
+            group: queue.is_fifo().then(group),
+            deduplication_id: queue.is_fifo().then(|| record.message_id.clone()),
+            ..Outgoing::default()
+        };
+        let mut entry = entry(0, message, queue.is_fifo())?;
+        entry.message_attributes = Some([("reason".to_owned(), attribute)].into());
+        queue.send_entries(vec![entry]).await
     }
 
     /// A failure is harmless: the message returns later, when its visibility timeout ends.
     async fn put_off(&self, record: &Record, after: Duration) {
         let Some(url) = record.queue_arn.as_deref().and_then(url_of) else { return };
-        let call = self.sdk.sqs().change_message_visibility().queue_url(url);
+        let call = self.0.sdk.sqs().change_message_visibility().queue_url(url);
         if let Err(error) = call.receipt_handle(&record.receipt).visibility_timeout(visibility_secs(after)).send().await
         {
             debug!(

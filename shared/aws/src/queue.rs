@@ -27,7 +27,7 @@ pub(crate) const CALLS_AT_ONCE: usize = 20;
 /// The sending side of one queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    sdk: Sdk,
+    pub(crate) sdk: Sdk,
     url: String,
 }
 
@@ -119,7 +119,12 @@ impl<I: Iterator<Item = Outgoing>> Iterator for Calls<I> {
     }
 }
 
-fn entry(index: usize, message: Outgoing, is_fifo: bool) -> Result<SendMessageBatchRequestEntry, QueueError> {
+/// A message as one entry of a call.
+pub(crate) fn entry(
+    index: usize,
+    message: Outgoing,
+    is_fifo: bool,
+) -> Result<SendMessageBatchRequestEntry, QueueError> {
     let Outgoing { body, delay, group, deduplication_id } = message;
     // A FIFO queue accepts no delay of single messages. SQS counts in whole seconds.
     let delay_secs = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use monitor_domain::target::TargetId;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _};
-use serde_json::Error;
+use serde::de::Error as _;
+use serde_json::{Error, from_str};
 
 use crate::items::{Item, JobItem, OutageItem, RunnerItem};
 use crate::ports::StoreError;
@@ -16,7 +16,7 @@ pub fn encode(item: &Item) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Refused(format!("{}: it cannot be written as JSON: {error}", item.key())))
 }
 
-/// What is read first: the type, and the target of an item that lies within one.
+/// What is read first: the type, and the target of an item that lies within one. The readers of the types ignore both.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -35,31 +35,26 @@ impl Head<'_> {
 /// The type selects the reader. A tagged enum would hold all fields in a buffer first, at twice the time and the code.
 pub fn decode(text: &[u8]) -> Result<Option<Item>, Error> {
     let text = std::str::from_utf8(text).map_err(Error::custom)?;
-    let head: Head<'_> = serde_json::from_str(text)?;
+    let head: Head<'_> = from_str(text)?;
     let item = match &*head.item {
-        "target" => Item::Target(read(text)?),
-        "runner" => Item::Runner(RunnerItem { target: head.target()?, runner: read(text)? }),
-        "outage" => Item::Outage(OutageItem { target: head.target()?, outage: read(text)? }),
-        "lastSeen" => Item::LastSeen(read(text)?),
-        "change" => Item::Change(read(text)?),
-        "credential" => Item::Credential(read(text)?),
-        "watchlist" => Item::Watchlist(read(text)?),
-        "claim" => Item::Claim(read(text)?),
-        "sent" => Item::Sent(read(text)?),
-        "cursor" => Item::Cursor(read(text)?),
-        "mute" => Item::Mute(read(text)?),
-        "acknowledgement" => Item::Acknowledgement(read(text)?),
-        "accessToken" => Item::AccessToken(read(text)?),
-        "marker" => Item::Marker(read(text)?),
-        "job" => Item::Job(JobItem { target: head.target()?, job: read(text)? }),
+        "target" => Item::Target(from_str(text)?),
+        "runner" => Item::Runner(RunnerItem { target: head.target()?, runner: from_str(text)? }),
+        "outage" => Item::Outage(OutageItem { target: head.target()?, outage: from_str(text)? }),
+        "lastSeen" => Item::LastSeen(from_str(text)?),
+        "change" => Item::Change(from_str(text)?),
+        "credential" => Item::Credential(from_str(text)?),
+        "watchlist" => Item::Watchlist(from_str(text)?),
+        "claim" => Item::Claim(from_str(text)?),
+        "sent" => Item::Sent(from_str(text)?),
+        "cursor" => Item::Cursor(from_str(text)?),
+        "mute" => Item::Mute(from_str(text)?),
+        "acknowledgement" => Item::Acknowledgement(from_str(text)?),
+        "accessToken" => Item::AccessToken(from_str(text)?),
+        "marker" => Item::Marker(from_str(text)?),
+        "job" => Item::Job(JobItem { target: head.target()?, job: from_str(text)? }),
         _ => return Ok(None),
     };
     Ok(Some(item))
-}
-
-/// Reads the fields of one type; those of [`Head`] are passed over.
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text)
 }
 
 #[cfg(test)]

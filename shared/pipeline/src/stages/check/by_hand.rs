@@ -1,4 +1,4 @@
-//! Checks that people ask for: not more than a target needs.
+//! Limits the checks that people ask for.
 
 use std::time::Duration;
 

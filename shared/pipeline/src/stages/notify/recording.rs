@@ -60,7 +60,7 @@ pub(super) async fn record_from(
         if records::put_until_answered(store, clock, batch).await? == PutOutcome::Done {
             continue;
         }
-        // One of the outages is already recorded, so nothing of the batch was put.
+        // One of the outages is already recorded, so nothing of the batch was put. Those that open come first in it.
         let (openings, others) = batch.split_at(batch.partition_point(|put| put.must_not_exist));
         for opening in openings {
             let _ = records::put_until_answered(store, clock, std::slice::from_ref(opening)).await?;
